@@ -1,1 +1,58 @@
-//! khimg
+//! khimg turns one cluster file into a highly available Kubernetes cluster on blank machines.
+//!
+//! ```text
+//! cluster.yaml ─▶ resolve ─▶ khimg.lock ─▶ fetch ─▶ render ─▶ pack ─▶ deliver ─▶ dist/
+//! profiles/                  (pinned)      (store)  (trees)  (bundles)
+//! ```
+//!
+//! The modules stand in the order of that picture. Each stage has one public function and one result type; only
+//! [`pipeline`] connects them. Below them lie nouns that know nothing of any stage: [`digest`], [`store`], [`net`], …
+
+// What the user wants.
+pub mod config;
+
+pub mod cluster;
+
+pub mod catalog;
+
+pub mod profile;
+
+pub mod kubernetes;
+
+// Which exact artifacts, from where, proven how.
+pub mod mirrors;
+
+pub mod resolve;
+
+pub mod openpgp;
+
+pub mod registry;
+
+pub mod lock;
+
+// Proven bytes on this machine.
+pub mod net;
+
+pub mod store;
+
+pub mod fetch;
+
+// Files as data, then as archives, then in place.
+pub mod secrets;
+
+pub mod render;
+
+pub mod pack;
+
+pub mod deliver;
+
+// Nouns that everybody uses.
+pub mod arch;
+
+pub mod clock;
+
+pub mod digest;
+
+pub mod exit;
+
+pub mod report;

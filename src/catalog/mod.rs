@@ -1,0 +1,36 @@
+//! The catalogue: data that says, for each component and operating system, where it comes from, on which mirrors,
+//! signed by which keys, with which known digests.
+//!
+//! Embedded from `profiles/catalog/`; a user's directory of the same shape is searched first, file by file.
+
+pub mod component;
+pub mod condition;
+pub mod load;
+pub mod source;
+pub mod system;
+pub mod vars;
+
+use std::collections::BTreeMap;
+
+use crate::arch::Arch;
+use crate::digest::Digest;
+pub use component::{Component, FileNeed, ImageNeed, PackageNeed};
+pub use condition::{Condition, Facts};
+pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source};
+pub use system::System;
+pub use vars::Vars;
+
+/// The whole catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    /// Source name → where and by whom.
+    pub sources: BTreeMap<String, Source>,
+    /// Component name → what belongs to it.
+    pub components: BTreeMap<String, Component>,
+    /// Operating system id (`debian-12`) → what it is.
+    pub systems: BTreeMap<String, System>,
+    /// Published digests of plain files: component → architecture → version → digest.
+    pub digests: BTreeMap<String, BTreeMap<Arch, BTreeMap<String, Digest>>>,
+    /// Kubernetes version → the versions of the images that belong to it.
+    pub kubernetes: crate::kubernetes::Releases,
+}

@@ -1,0 +1,88 @@
+//! Where artifacts come from. A source is an identity; its mirrors are only transport.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One source of artifacts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Source {
+    /// A Debian package repository.
+    Apt(AptSource),
+    /// Plain files over HTTP.
+    File(FileSource),
+    /// A container registry.
+    Registry(RegistrySource),
+}
+
+/// A Debian package repository. Texts may hold `{codename}`, `{minor}`, `{arch}` ([`super::Vars`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AptSource {
+    /// How its tree is laid out.
+    pub layout: AptLayout,
+    /// Who may sign it: full fingerprints of primary keys, upper-case hex.
+    pub fingerprints: Vec<String>,
+    /// Names of key files under `profiles/catalog/keys/`.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// A path below the base where the repository publishes its key; accepted only if its fingerprint is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_path: Option<String>,
+    /// Mirror name → base URL. `system` is filled in from the build machine when the entry says `system`.
+    pub mirrors: BTreeMap<String, String>,
+}
+
+/// The two layouts of a Debian package repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum AptLayout {
+    /// `dists/<suite>/<component>/binary-<arch>/Packages`.
+    Suite {
+        /// Suites, all of which belong to the source.
+        suites: Vec<String>,
+        /// Components of each suite.
+        components: Vec<String>,
+    },
+    /// `Release` and `Packages` lie at the base itself.
+    Flat {},
+}
+
+/// Plain files over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FileSource {
+    /// Mirror name → base URL.
+    pub mirrors: BTreeMap<String, String>,
+}
+
+/// A container registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrySource {
+    /// Mirror name → `host[:port][/namespace]`, or with `http://` in front for a registry without TLS.
+    pub mirrors: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// Mirror name → base.
+    pub fn mirrors(&self) -> &BTreeMap<String, String> {
+        match self {
+            Self::Apt(apt) => &apt.mirrors,
+            Self::File(file) => &file.mirrors,
+            Self::Registry(registry) => &registry.mirrors,
+        }
+    }
+}
+
+impl AptSource {
+    /// Its suites; none for a flat repository.
+    pub fn suites(&self) -> &[String] {
+        match &self.layout {
+            AptLayout::Suite { suites, .. } => suites,
+            AptLayout::Flat {} => &[],
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! An operating system that nodes can run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An operating system that nodes can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct System {
+    /// The family, which decides the package manager: `debian` or `rhel`.
+    pub family: String,
+    /// `{codename}` in the family's repositories.
+    pub codename: String,
+    /// Sources that serve its own packages.
+    pub sources: Vec<String>,
+    /// What is installed on every such machine before khimg comes.
+    pub base: Base,
+}
+
+/// What is declared to be on a machine already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Base {
+    /// Packages of these priorities belong to it (Debian Policy §2.5), and all that are `Essential`.
+    pub priorities: Vec<String>,
+    /// Further packages, by name.
+    pub packages: Vec<String>,
+}

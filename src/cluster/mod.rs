@@ -1,0 +1,149 @@
+//! The cluster file as khimg trusts it: every value in range, every reference resolved, nothing left to check.
+//!
+//! As written by the user: [`file`]. From one to the other: [`check`].
+
+pub mod check;
+pub mod endpoint;
+pub mod file;
+pub mod network;
+pub mod node;
+pub mod version;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+pub use endpoint::{Endpoint, EndpointMode};
+pub use network::{Cni, Dns, KubeProxy, Network};
+pub use node::{Mac, Node, Role};
+pub use version::{KubernetesVersion, VersionRequest};
+
+/// A cluster, valid by construction: only [`check::check`] makes one from a user's file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// A DNS label; names the etcd cluster, the seeds' instance ids and the output.
+    pub name: String,
+    /// The version asked for; the lock pins the patch.
+    pub kubernetes: VersionRequest,
+    /// What nodes run on unless they say otherwise.
+    pub target: Target,
+    /// The container runtime of every node.
+    pub runtime: Runtime,
+    /// How the API is reached.
+    pub endpoint: Endpoint,
+    /// Where etcd runs.
+    pub etcd: EtcdMode,
+    /// How the first control planes come up.
+    pub bootstrap: Bootstrap,
+    /// Pod and service networks.
+    pub network: Network,
+    /// Mirror names in order of trial.
+    pub mirrors: Vec<String>,
+    /// The user's own mirrors: mirror name → source name → base URL.
+    pub mirror_definitions: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the user says about the trust in a source: source name → trust.
+    pub trust: BTreeMap<String, Trust>,
+    /// The user's choices per component: component name → choice.
+    pub components: BTreeMap<String, ComponentChoice>,
+    /// For how long after its first boot a seed may still join.
+    pub join_until: jiff::SignedDuration,
+    /// All machines, in the order of the file.
+    pub nodes: Vec<Node>,
+}
+
+/// The base system that a node runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// An operating system of the catalogue, such as `debian-12`.
+    pub os: String,
+    /// The machine's architecture.
+    pub arch: Arch,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.os, self.arch)
+    }
+}
+
+/// The container runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// containerd, through its CRI plugin.
+    Containerd,
+    /// Docker Engine, through dockershim until Kubernetes 1.23 and cri-dockerd from 1.24.
+    Docker,
+}
+
+/// Where etcd runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EtcdMode {
+    /// On the masters, as a static pod.
+    Stacked,
+    /// On nodes of role `etcd`.
+    External,
+}
+
+/// How the first control planes come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bootstrap {
+    /// All masters at once; etcd's consensus is the only arbiter.
+    Symmetric,
+    /// The first master in the file initialises, the others join.
+    InitJoin,
+}
+
+/// What the user says about the trust in one source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trust {
+    /// Signatures by these keys, instead of the catalogue's.
+    Keys {
+        /// Full fingerprints, upper-case hex.
+        fingerprints: Vec<String>,
+        /// The public keys themselves, ASCII-armoured, as read from the files that the cluster file names.
+        armored: Vec<String>,
+    },
+    /// No signature at all: the explicit word that the manifest repeats for ever.
+    Unsigned,
+}
+
+/// What the user says about one component.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ComponentChoice {
+    /// A version, exact or with a trailing `*`, instead of the catalogue's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `package` or `file`, where the catalogue has both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Packaging>,
+}
+
+/// The form in which a component comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Packaging {
+    /// A package of the target's package manager.
+    Package,
+    /// A plain file with a known digest.
+    File,
+}
+
+impl Cluster {
+    /// The base system of `node`.
+    pub fn target_of<'a>(&'a self, node: &'a Node) -> &'a Target {
+        node.target.as_ref().unwrap_or(&self.target)
+    }
+
+    /// The nodes of one role, in the order of the file.
+    pub fn nodes_of(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.role == role)
+    }
+}

@@ -1,0 +1,187 @@
+//! SHA-256 digests: the only identity that an artifact has in khimg.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest, written `sha256:<64 lower-case hex digits>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// A text that is not a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a sha256 digest (64 hex digits, with or without \"sha256:\")")]
+pub struct ParseDigestError(String);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of everything that `reader` yields, and how many bytes that was.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
+        let mut hashing = HashingReader::new(reader);
+        let size = io::copy(&mut hashing, &mut io::sink())?;
+        Ok((hashing.finish(), size))
+    }
+
+    /// The 64 hex digits without the algorithm's name.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The first 12 hex digits, for names that people read; never for identity.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..6])
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| ParseDigestError(text.to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Digest {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^(sha256:)?[0-9a-fA-F]{64}$",
+            "description": "SHA-256 digest: 64 hex digits, with or without \"sha256:\" in front.",
+        })
+    }
+}
+
+/// Hashes whatever is read through it.
+pub struct HashingReader<R> {
+    inner: R,
+    state: Sha256,
+    count: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Wraps `inner`; nothing has been hashed yet.
+    pub fn new(inner: R) -> Self {
+        Self { inner, state: Sha256::new(), count: 0 }
+    }
+
+    /// How many bytes were read so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The digest of all that was read.
+    pub fn finish(self) -> Digest {
+        Digest(self.state.finalize().into())
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.state.update(&buf[..read]);
+        self.count += read as u64;
+        Ok(read)
+    }
+}
+
+/// Hashes whatever is written through it.
+pub struct HashingWriter<W> {
+    inner: W,
+    state: Sha256,
+    count: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    /// Wraps `inner`; nothing has been hashed yet.
+    pub fn new(inner: W) -> Self {
+        Self { inner, state: Sha256::new(), count: 0 }
+    }
+
+    /// How many bytes were written so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The inner writer and the digest of all that went through.
+    pub fn finish(self) -> (W, Digest) {
+        (self.inner, Digest(self.state.finalize().into()))
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buf)?;
+        self.state.update(&buf[..written]);
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_what_it_prints() {
+        let digest = Digest::of(b"khimg");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(digest.hex().to_uppercase().parse(), Ok(digest));
+        assert!("sha256:12".parse::<Digest>().is_err());
+        assert!("".parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn reader_and_writer_agree() {
+        let (read, size) = Digest::of_reader(&b"some bytes"[..]).expect("in memory");
+        let mut writer = HashingWriter::new(Vec::new());
+        writer.write_all(b"some bytes").expect("in memory");
+        assert_eq!((read, size), (Digest::of(b"some bytes"), 10));
+        assert_eq!(writer.finish().1, read);
+    }
+}

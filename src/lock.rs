@@ -1,0 +1,168 @@
+//! `khimg.lock`: every byte that a bundle may hold, pinned by sha256.
+//!
+//! Design goals: complete (a build needs no further look-up), readable, small diffs, byte for byte reproducible (sorted, no
+//! time of making, no host), independent of mirrors (a path below a source, never a URL), versioned.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+use crate::catalog::component::Install;
+use crate::cluster::{KubernetesVersion, Role, Target};
+use crate::digest::Digest;
+
+/// The whole lock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lock {
+    /// Version of the format; 1.
+    pub version: u32,
+    /// Digest of the requirements that this lock answers ([`crate::profile::Requirements::digest`]).
+    pub inputs: Digest,
+    /// The exact Kubernetes version.
+    pub kubernetes: KubernetesVersion,
+    /// State of every repository that something came from.
+    pub repositories: Vec<Repository>,
+    /// Packages, ordered by target, name, version.
+    pub packages: Vec<Package>,
+    /// Plain files, ordered by architecture, name.
+    pub files: Vec<File>,
+    /// Images, ordered by architecture, name.
+    pub images: Vec<Image>,
+}
+
+/// The state of a repository at locking, so that a later lock can refuse to go back in time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Repository {
+    /// Name of the source.
+    pub source: String,
+    /// Suite, or the base's variable part for a flat repository, such as `v1.34`.
+    pub suite: String,
+    /// `Date` of its release file.
+    pub date: jiff::Timestamp,
+    /// How its release file was proven.
+    pub proof: Proof,
+}
+
+/// How an artifact's digest came to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Proof {
+    /// An OpenPGP signature by the key with this fingerprint, over metadata that names the digest.
+    Signature(String),
+    /// The digest stands in the catalogue.
+    Catalogue,
+    /// The publisher's checksum file at this path below the source.
+    Publisher(String),
+    /// A tag of a registry, believed at the time of locking and pinned since.
+    Tag,
+    /// Nothing: the cluster file says that this source may be unsigned.
+    Unsigned,
+}
+
+/// A package of a package manager.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Package {
+    /// The base system that it is for.
+    pub target: Target,
+    /// Name.
+    pub name: String,
+    /// Full version.
+    pub version: String,
+    /// Architecture as the package says it; may be `all`.
+    pub arch: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of the package file.
+    pub sha256: Digest,
+    /// Name of the source.
+    pub source: String,
+    /// Path below the source's base.
+    pub path: String,
+    /// How the digest came to be trusted.
+    pub proof: Proof,
+    /// Roles that carry it, and the chain that brought it in for each: `containerd → runc → libseccomp2`.
+    pub why: Vec<Why>,
+}
+
+/// The chain that brought an artifact into a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Why {
+    /// The role.
+    pub role: Role,
+    /// The component of the catalogue that the chain begins with.
+    pub component: String,
+    /// From the component's own package to this one, by name; of one element where the component asks itself.
+    pub chain: Vec<String>,
+}
+
+/// A plain file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct File {
+    /// Architecture.
+    pub arch: Arch,
+    /// Name, such as `kubeadm`.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Size in bytes, where the publisher tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Digest.
+    pub sha256: Digest,
+    /// Name of the source.
+    pub source: String,
+    /// Path below the source's base.
+    pub path: String,
+    /// Where it goes on a node.
+    pub install: Install,
+    /// How the digest came to be trusted.
+    pub proof: Proof,
+    /// Roles that carry it.
+    pub why: Vec<Why>,
+}
+
+/// A container image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Image {
+    /// Architecture.
+    pub arch: Arch,
+    /// Full name on a node with its tag: `registry.k8s.io/kube-apiserver:v1.34.2`.
+    pub name: String,
+    /// Name of the source.
+    pub source: String,
+    /// Repository below the source's base.
+    pub repository: String,
+    /// Tag that was looked up.
+    pub tag: String,
+    /// The multi-platform index, where the tag named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Blob>,
+    /// The image's manifest for the architecture.
+    pub manifest: Blob,
+    /// Its configuration.
+    pub config: Blob,
+    /// Its layers, lowest first.
+    pub layers: Vec<Blob>,
+    /// How the digest came to be trusted.
+    pub proof: Proof,
+    /// Roles that carry it.
+    pub why: Vec<Why>,
+}
+
+/// Content of a registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Blob {
+    /// OCI or Docker media type.
+    pub media_type: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of the raw bytes.
+    pub sha256: Digest,
+}

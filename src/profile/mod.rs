@@ -1,0 +1,46 @@
+//! Profiles: what a role is made of. And, from a cluster and its profiles, what each role needs.
+
+pub mod file;
+pub mod requirement;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Condition;
+use crate::cluster::Role;
+pub use requirement::{FileRequirement, ImageRequirement, PackageRequirement, Requirements, RoleRequirements};
+
+/// What a role is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Profile {
+    /// The role.
+    pub role: Role,
+    /// What it is, in one line.
+    pub description: String,
+    /// Components of the catalogue.
+    pub components: Vec<Part>,
+    /// Overlay layers, lowest first.
+    pub layers: Vec<Part>,
+    /// systemd units to enable at boot.
+    pub enable: Vec<Part>,
+    /// systemd units to mask.
+    #[serde(default)]
+    pub mask: Vec<Part>,
+}
+
+/// A name, and when it belongs to the role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Part {
+    /// The component, layer or unit.
+    pub name: String,
+    /// When it belongs to the role.
+    #[serde(default)]
+    pub when: Condition,
+}
+
+/// All profiles by role.
+pub type Profiles = BTreeMap<Role, Profile>;

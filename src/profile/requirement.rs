@@ -1,0 +1,91 @@
+//! What every role of a cluster needs, before any version has been looked up. Pure: no network, no clock.
+
+use serde::Serialize;
+
+use crate::catalog::component::Install;
+use crate::cluster::{Role, Target, VersionRequest};
+use crate::digest::Digest;
+
+/// What a whole cluster needs. Its digest is the lock's `inputs`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Requirements {
+    /// The Kubernetes version asked for.
+    #[serde(serialize_with = "as_text")]
+    pub kubernetes: VersionRequest,
+    /// One entry for each role and target that occurs, in order.
+    pub roles: Vec<RoleRequirements>,
+}
+
+fn as_text<S: serde::Serializer>(value: &VersionRequest, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// What one role on one target needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoleRequirements {
+    /// The role.
+    pub role: Role,
+    /// The base system.
+    pub target: Target,
+    /// Packages by name, with the component that asks.
+    pub packages: Vec<PackageRequirement>,
+    /// Plain files.
+    pub files: Vec<FileRequirement>,
+    /// Images.
+    pub images: Vec<ImageRequirement>,
+}
+
+/// A package that a component asks for. `{kubernetes}` in `version` stays open until the patch is known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PackageRequirement {
+    /// The component that asks.
+    pub component: String,
+    /// The package's name.
+    pub name: String,
+    /// A version, exact or with a trailing `*`.
+    pub version: Option<String>,
+    /// Source names beside the system's own.
+    pub sources: Vec<String>,
+}
+
+/// A plain file that a component asks for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileRequirement {
+    /// The component that asks.
+    pub component: String,
+    /// Name of the file and of its table of digests.
+    pub name: String,
+    /// Its version; `{kubernetes}` stays open until the patch is known.
+    pub version: String,
+    /// Name of its source.
+    pub source: String,
+    /// Path below the source's base.
+    pub path: String,
+    /// Path of the publisher's checksum file.
+    pub checksums: Option<String>,
+    /// Where it goes on a node.
+    pub install: Install,
+}
+
+/// An image that a component asks for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageRequirement {
+    /// The component that asks.
+    pub component: String,
+    /// Name of its source.
+    pub source: String,
+    /// Repository below the source's base.
+    pub repository: String,
+    /// Its tag; may hold variables of the Kubernetes release: `{kubernetes}`, `{etcd}`, `{coredns}`, `{pause}`.
+    pub tag: String,
+    /// The name that it gets on a node, without the tag.
+    pub name: String,
+}
+
+impl Requirements {
+    /// The digest of everything in here, which a lock records to know whether it is stale.
+    pub fn digest(&self) -> Digest {
+        // Every part serialises to JSON without fail: no maps with keys that are not strings, no floats.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}

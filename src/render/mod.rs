@@ -1,0 +1,2 @@
+//! Files as data.
+pub mod tree;

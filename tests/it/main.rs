@@ -1,0 +1,24 @@
+//! One integration binary. Each module covers one promise; `support` holds what they share.
+
+mod support;
+
+// The cluster file and every other YAML file: good and bad.
+mod config;
+
+// The download engine and the store, against mirrors with faults.
+mod fetch;
+
+// Debian repositories: signatures, indices, closures compared with apt.
+mod apt;
+
+// Container registries and image archives.
+mod registry;
+
+// Every file that a node gets.
+mod render;
+
+// Bundles: same bytes, whatever the machine.
+mod pack;
+
+// The commands as a user types them.
+mod cli;
