@@ -3,6 +3,8 @@
 //! Design goals: complete (a build needs no further look-up), readable, small diffs, byte for byte reproducible (sorted, no
 //! time of making, no host), independent of mirrors (a path below a source, never a URL), versioned.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +19,13 @@ use crate::digest::Digest;
 pub struct Lock {
     /// Version of the format; 1.
     pub version: u32,
-    /// Digest of the requirements that this lock answers ([`crate::profile::Requirements::digest`]).
-    pub inputs: Digest,
-    /// The exact Kubernetes version.
-    pub kubernetes: KubernetesVersion,
+    /// For each role that is locked, `<role>-<os>-<arch>`: the digest of what it requires
+    /// ([`crate::profile::RoleRequirements::digest`]). Roles are locked one by one: whoever builds only `lb` needs no
+    /// Kubernetes repository.
+    pub inputs: BTreeMap<String, Digest>,
+    /// The exact Kubernetes version, as soon as a locked role carries Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesVersion>,
     /// State of every repository that something came from.
     pub repositories: Vec<Repository>,
     /// Packages, ordered by target, name, version.

@@ -6,7 +6,7 @@ use crate::catalog::component::Install;
 use crate::cluster::{Role, Target, VersionRequest};
 use crate::digest::Digest;
 
-/// What a whole cluster needs. Its digest is the lock's `inputs`.
+/// What a whole cluster needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Requirements {
     /// The Kubernetes version asked for.
@@ -82,10 +82,15 @@ pub struct ImageRequirement {
     pub name: String,
 }
 
-impl Requirements {
-    /// The digest of everything in here, which a lock records to know whether it is stale.
-    pub fn digest(&self) -> Digest {
+impl RoleRequirements {
+    /// The key of this role in a lock: `<role>-<os>-<arch>`.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.role, self.target)
+    }
+
+    /// The digest of all that this role needs of the Kubernetes version asked for; a lock records it to know whether it is stale.
+    pub fn digest(&self, kubernetes: VersionRequest) -> Digest {
         // Every part serialises to JSON without fail: no maps with keys that are not strings, no floats.
-        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(&(kubernetes.to_string(), self)).unwrap_or_default())
     }
 }
