@@ -5,6 +5,7 @@
 
 pub mod component;
 pub mod condition;
+pub mod limit;
 pub mod load;
 pub mod source;
 pub mod system;
@@ -16,6 +17,7 @@ use crate::arch::Arch;
 use crate::digest::Digest;
 pub use component::{Component, FileNeed, ImageNeed, PackageNeed};
 pub use condition::{Condition, Facts};
+pub use limit::Limit;
 pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source};
 pub use system::System;
 pub use vars::Vars;
@@ -33,4 +35,6 @@ pub struct Catalog {
     pub digests: BTreeMap<String, BTreeMap<Arch, BTreeMap<String, Digest>>>,
     /// Kubernetes version → the versions of the images that belong to it.
     pub kubernetes: crate::kubernetes::Releases,
+    /// Combinations that khimg refuses, each with its reason.
+    pub limits: Vec<Limit>,
 }

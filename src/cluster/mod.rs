@@ -47,6 +47,8 @@ pub struct Cluster {
     pub trust: BTreeMap<String, Trust>,
     /// The user's choices per component: component name → choice.
     pub components: BTreeMap<String, ComponentChoice>,
+    /// URLs under which nodes may find `dist/public`, in order of trial; may be empty.
+    pub depots: Vec<String>,
     /// For how long after its first boot a seed may still join.
     pub join_until: jiff::SignedDuration,
     /// All machines, in the order of the file.
