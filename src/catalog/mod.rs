@@ -27,6 +27,8 @@ pub use vars::Vars;
 pub struct Catalog {
     /// Source name → where and by whom.
     pub sources: BTreeMap<String, Source>,
+    /// Name of a key file (`profiles/catalog/keys/`) → its bytes, ASCII-armoured or binary.
+    pub keys: BTreeMap<String, Vec<u8>>,
     /// Component name → what belongs to it.
     pub components: BTreeMap<String, Component>,
     /// Operating system id (`debian-12`) → what it is.

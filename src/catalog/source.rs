@@ -31,6 +31,9 @@ pub struct AptSource {
     /// A path below the base where the repository publishes its key; accepted only if its fingerprint is pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_path: Option<String>,
+    /// The publisher has stopped: a key that has expired since is good for what it signed before. Said in a warning each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
     /// Mirror name → base URL. `system` is filled in from the build machine when the entry says `system`.
     pub mirrors: BTreeMap<String, String>,
 }
