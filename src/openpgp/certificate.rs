@@ -176,20 +176,14 @@ fn check_strength(params: &PublicParams) -> Result<(), String> {
                 None => Err("the key has no modulus".to_owned()),
             }
         }
-        PublicParams::ECDSA(_)
-        | PublicParams::EdDSALegacy(_)
-        | PublicParams::Ed25519(_)
-        | PublicParams::Ed448(_) => Ok(()),
+        PublicParams::ECDSA(_) | PublicParams::EdDSALegacy(_) | PublicParams::Ed25519(_) | PublicParams::Ed448(_) => {
+            Ok(())
+        }
         _ => Err("the key's algorithm is not allowed (RSA, ECDSA, Ed25519 and Ed448 are)".to_owned()),
     }
 }
 
-fn judge_expiry(
-    expiry: Option<Timestamp>,
-    made: Timestamp,
-    at: Timestamp,
-    frozen: bool,
-) -> Result<bool, String> {
+fn judge_expiry(expiry: Option<Timestamp>, made: Timestamp, at: Timestamp, frozen: bool) -> Result<bool, String> {
     match expiry {
         Some(end) if end <= made => Err(format!("the key expired {end}, before the signature was made")),
         Some(end) if end <= at && !frozen => Err(format!("the key expired {end}")),

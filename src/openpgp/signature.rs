@@ -56,8 +56,10 @@ pub fn check_data_signature(signature: &Signature, at: Timestamp) -> Result<Time
 pub fn no_unknown_critical(signature: &Signature) -> Result<(), String> {
     let config = signature.config().ok_or("its version is unknown")?;
     for part in config.hashed_subpackets() {
-        let unknown =
-            matches!(part.data, SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_));
+        let unknown = matches!(
+            part.data,
+            SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_)
+        );
         if part.is_critical && unknown {
             return Err("it has a critical part that khimg does not understand".to_owned());
         }
