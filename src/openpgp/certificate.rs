@@ -88,10 +88,10 @@ impl Certificate {
     fn newest_self_signature<'a>(&'a self, primary: &PublicKey) -> Option<Statement<'a>> {
         let mut newest: Option<Statement> = None;
         let mut consider = |signature: &'a Signature| {
-            if let Some(made) = created(signature) {
-                if newest.as_ref().is_none_or(|newest| newest.made < made) {
-                    newest = Some(Statement { signature, made });
-                }
+            if let Some(made) = created(signature)
+                && newest.as_ref().is_none_or(|newest| newest.made < made)
+            {
+                newest = Some(Statement { signature, made });
             }
         };
         for copy in &self.copies {
@@ -153,7 +153,7 @@ fn verify_by_subkey(
 }
 
 fn check_and_verify(
-    key: &(impl VerifyingKey + KeyDetails),
+    key: &impl VerifyingKey,
     signature: &Signature,
     data: &[u8],
     made: Timestamp,

@@ -44,10 +44,8 @@ pub fn check_data_signature(signature: &Signature, at: Timestamp) -> Result<Time
     if created > later(at, MAX_AHEAD) {
         return Err(format!("it was made in the future, {created}"));
     }
-    if let Some(end) = end(created, signature.signature_expiration_time()) {
-        if end <= at {
-            return Err(format!("the signature expired {end}"));
-        }
+    if let Some(end) = end(created, signature.signature_expiration_time()).filter(|end| *end <= at) {
+        return Err(format!("the signature expired {end}"));
     }
     Ok(created)
 }
