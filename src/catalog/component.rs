@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
+use crate::cluster::Packaging;
 
 /// A named set of packages, files and images. Texts may hold variables ([`super::Vars`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +12,10 @@ use super::Condition;
 pub struct Component {
     /// What it is, in one line.
     pub description: String,
+    /// The forms and versions in which it can be had. The first that holds is taken unless the cluster file says otherwise under
+    /// `components`; without any, there is nothing to choose.
+    #[serde(default)]
+    pub offers: Vec<Offer>,
     /// Packages of the target's package manager; their dependencies follow by themselves.
     #[serde(default)]
     pub packages: Vec<PackageNeed>,
@@ -20,6 +25,19 @@ pub struct Component {
     /// Container images.
     #[serde(default)]
     pub images: Vec<ImageNeed>,
+}
+
+/// One form in which a component can be had. What is taken becomes the fact `source.<component>` and the variable `{version}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Offer {
+    /// `package` or `file`.
+    pub source: Packaging,
+    /// The version unless the cluster file names one: exact, with a trailing `*`, or `*` alone for the highest of all.
+    pub version: String,
+    /// When it can be had. May not depend on `source.<component>`.
+    #[serde(default, skip_serializing_if = "Condition::is_empty")]
+    pub when: Condition,
 }
 
 /// A package that a component asks for by name.
@@ -35,7 +53,7 @@ pub struct PackageNeed {
     #[serde(default)]
     pub sources: Vec<String>,
     /// When it is needed at all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Condition::is_empty")]
     pub when: Condition,
 }
 
@@ -57,7 +75,7 @@ pub struct FileNeed {
     /// Where it goes on a node.
     pub install: Install,
     /// When it is needed at all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Condition::is_empty")]
     pub when: Condition,
 }
 
@@ -93,6 +111,6 @@ pub struct ImageNeed {
     /// The name that it gets on a node, without the tag, such as `registry.k8s.io/kube-apiserver`.
     pub name: String,
     /// When it is needed at all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Condition::is_empty")]
     pub when: Condition,
 }

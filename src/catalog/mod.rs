@@ -14,8 +14,9 @@ pub mod vars;
 use std::collections::BTreeMap;
 
 use crate::arch::Arch;
+use crate::cluster::{KubernetesVersion, Target, VersionRequest};
 use crate::digest::Digest;
-pub use component::{Component, FileNeed, ImageNeed, PackageNeed};
+pub use component::{Component, FileNeed, ImageNeed, Offer, PackageNeed};
 pub use condition::{Condition, Facts};
 pub use limit::Limit;
 pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source};
@@ -39,4 +40,31 @@ pub struct Catalog {
     pub kubernetes: crate::kubernetes::Releases,
     /// Combinations that khimg refuses, each with its reason.
     pub limits: Vec<Limit>,
+}
+
+impl Catalog {
+    /// The variables of bases, suites and paths on `target`: `{arch}`, `{machine}`, `{minor}` (`1.34`) and, where the catalogue
+    /// knows the operating system, `{codename}`.
+    pub fn vars(&self, target: &Target, kubernetes: VersionRequest) -> Vars {
+        let vars = Vars::default()
+            .with("arch", target.arch)
+            .with("machine", target.arch.machine())
+            .with("minor", format_args!("1.{}", kubernetes.minor));
+        match self.systems.get(&target.os) {
+            Some(system) => vars.with("codename", &system.codename),
+            None => vars,
+        }
+    }
+
+    /// `vars` with what follows from an exact version: `{kubernetes}`, `{etcd}`, `{coredns}`, `{pause}`. Requirements leave these
+    /// open. `None` for a minor whose images the catalogue does not know.
+    pub fn release_vars(&self, vars: Vars, version: KubernetesVersion) -> Option<Vars> {
+        let images = self.kubernetes.images(version)?;
+        Some(
+            vars.with("kubernetes", version)
+                .with("etcd", images.etcd)
+                .with("coredns", images.coredns)
+                .with("pause", images.pause),
+        )
+    }
 }

@@ -67,6 +67,29 @@ pub struct FileSource {
 pub struct RegistrySource {
     /// Mirror name → `host[:port][/namespace]`, or with `http://` in front for a registry without TLS.
     pub mirrors: BTreeMap<String, String>,
+    /// Mirror name → repository → what that mirror calls it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renames: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl RegistrySource {
+    /// The names under which `mirror` may hold `repository`, in order of trial.
+    ///
+    /// Of a mirror of the catalogue the name is known. One that the user defined is either a proxy of the original or a copy
+    /// of one of the renaming mirrors: there the original's name comes first, then every other.
+    pub fn repositories<'a>(&'a self, mirror: &str, repository: &'a str) -> Vec<&'a str> {
+        let renamed = |names: &'a BTreeMap<String, String>| names.get(repository).map(String::as_str);
+        if self.mirrors.contains_key(mirror) {
+            return vec![self.renames.get(mirror).and_then(renamed).unwrap_or(repository)];
+        }
+        let mut names = vec![repository];
+        for name in self.renames.values().filter_map(renamed) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 }
 
 impl Source {

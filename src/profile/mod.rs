@@ -38,7 +38,7 @@ pub struct Part {
     /// The component, layer or unit.
     pub name: String,
     /// When it belongs to the role.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Condition::is_empty")]
     pub when: Condition,
 }
 
