@@ -11,6 +11,9 @@ mod fetch;
 // Debian repositories: signatures, indices, closures compared with apt.
 mod apt;
 
+// khimg.lock: same bytes for the same content, and what is said of a lock that cannot be used.
+mod lock;
+
 // Container registries and image archives.
 mod registry;
 

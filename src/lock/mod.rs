@@ -3,6 +3,10 @@
 //! Design goals: complete (a build needs no further look-up), readable, small diffs, byte for byte reproducible (sorted, no
 //! time of making, no host), independent of mirrors (a path below a source, never a URL), versioned.
 
+mod error;
+mod file;
+mod merge;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -12,9 +16,17 @@ use crate::arch::Arch;
 use crate::catalog::component::Install;
 use crate::cluster::{KubernetesVersion, Role, Target};
 use crate::digest::Digest;
+use crate::profile::Requirements;
+use crate::resolve::Resolution;
+
+pub use error::LockError;
+pub use file::{Written, parse, read, to_yaml, write};
+
+/// The version of the format that this khimg writes.
+pub const VERSION: u32 = 1;
 
 /// The whole lock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lock {
     /// Version of the format; 1.
@@ -25,6 +37,7 @@ pub struct Lock {
     pub inputs: BTreeMap<String, Digest>,
     /// The exact Kubernetes version, as soon as a locked role carries Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub kubernetes: Option<KubernetesVersion>,
     /// State of every repository that something came from.
     pub repositories: Vec<Repository>,
@@ -36,8 +49,40 @@ pub struct Lock {
     pub images: Vec<Image>,
 }
 
+impl Lock {
+    /// The lock of what `requirements` were resolved to.
+    pub fn new(requirements: &Requirements, resolution: Resolution) -> Self {
+        let Resolution { kubernetes, repositories, packages, files, images } = resolution;
+        let mut lock =
+            Self { version: VERSION, inputs: inputs(requirements), kubernetes, repositories, packages, files, images };
+        lock.normalise();
+        lock
+    }
+
+    /// Whether it answers `requirements` as they are now. Roles that are locked beside them do not matter.
+    ///
+    /// # Errors
+    /// [`LockError::Stale`] with the roles that changed or are not locked at all.
+    pub fn satisfies(&self, requirements: &Requirements) -> Result<(), LockError> {
+        let current = inputs(requirements);
+        let stale = current.into_iter().filter(|(role, digest)| self.inputs.get(role) != Some(digest));
+        let roles: Vec<String> = stale.map(|(role, _)| role).collect();
+        if roles.is_empty() { Ok(()) } else { Err(LockError::Stale { roles }) }
+    }
+
+    /// The `Date` of a repository's release file when it was locked.
+    pub fn seen(&self, source: &str, suite: &str) -> Option<jiff::Timestamp> {
+        let found = self.repositories.iter().filter(|state| state.source == source && state.suite == suite);
+        found.map(|state| state.date).max()
+    }
+}
+
+fn inputs(requirements: &Requirements) -> BTreeMap<String, Digest> {
+    requirements.roles.iter().map(|role| (role.key(), role.digest(requirements.kubernetes))).collect()
+}
+
 /// The state of a repository at locking, so that a later lock can refuse to go back in time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Repository {
     /// Name of the source.
@@ -45,6 +90,7 @@ pub struct Repository {
     /// Suite, or the base's variable part for a flat repository, such as `v1.34`.
     pub suite: String,
     /// `Date` of its release file.
+    #[schemars(with = "String")]
     pub date: jiff::Timestamp,
     /// How its release file was proven.
     pub proof: Proof,
@@ -67,7 +113,7 @@ pub enum Proof {
 }
 
 /// A package of a package manager.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Package {
     /// The base system that it is for.
@@ -93,7 +139,7 @@ pub struct Package {
 }
 
 /// The chain that brought an artifact into a role.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Why {
     /// The role.
@@ -105,7 +151,7 @@ pub struct Why {
 }
 
 /// A plain file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
     /// Architecture.
@@ -132,7 +178,7 @@ pub struct File {
 }
 
 /// A container image for one platform.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Image {
     /// Architecture.
@@ -161,7 +207,7 @@ pub struct Image {
 }
 
 /// Content of a registry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blob {
     /// OCI or Docker media type.
