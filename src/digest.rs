@@ -93,6 +93,31 @@ impl schemars::JsonSchema for Digest {
     }
 }
 
+/// A digest in the making that can be looked at without ending it.
+#[derive(Clone, Default)]
+pub struct Hasher {
+    state: Sha256,
+    count: u64,
+}
+
+impl Hasher {
+    /// Takes in more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+        self.count += bytes.len() as u64;
+    }
+
+    /// How many bytes were taken in so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The digest of all bytes so far.
+    pub fn digest(&self) -> Digest {
+        Digest(self.state.clone().finalize().into())
+    }
+}
+
 /// Hashes whatever is read through it.
 pub struct HashingReader<R> {
     inner: R,

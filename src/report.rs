@@ -1,5 +1,7 @@
 //! What the library tells while it works. It never writes to a terminal itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -46,6 +48,12 @@ pub enum Event {
         /// One sentence.
         text: String,
     },
+}
+
+/// A number for the next task; unique within the process.
+pub fn next_task() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Receives what happens. Called from several threads.
