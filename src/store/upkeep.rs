@@ -52,11 +52,10 @@ impl Store {
     /// Those of the file system.
     pub fn verify(&self, reporter: &dyn Reporter) -> Result<Checked, StoreError> {
         let blobs = self.blobs()?;
-        let results: Vec<(&Verified, Result<(Digest, u64), StoreError>)> =
-            blobs.par_iter().map(|blob| (blob, proof(blob))).collect();
+        let proofs: Vec<_> = blobs.par_iter().map(proof).collect();
         let mut checked = Checked::default();
-        for (blob, result) in results {
-            let (actual, size) = result?;
+        for (blob, proof) in blobs.iter().zip(proofs) {
+            let (actual, size) = proof?;
             if actual == blob.digest() {
                 checked.blobs += 1;
                 checked.bytes += size;
