@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The API server's own port on every master.
+pub const API_SERVER_PORT: u16 = 6443;
+
 /// Who answers at the endpoint's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

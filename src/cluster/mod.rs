@@ -10,6 +10,7 @@ pub mod node;
 pub mod version;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,33 @@ pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use version::{KubernetesVersion, VersionRequest};
+
+use crate::catalog::Catalog;
+use crate::config::{Document, Problems};
+
+/// The cluster file that `khimg init` writes, and that a build without a cluster file takes.
+pub const EXAMPLE: &str = include_str!("../../profiles/examples/cluster.yaml");
+
+/// Reads and checks the cluster file at `path`; key files that it names lie relative to its directory.
+///
+/// # Errors
+/// A file that cannot be read, and everything that is wrong with it, at once.
+pub fn load(path: &Path, catalog: &Catalog) -> Result<Cluster, Problems> {
+    let dir = path.parent().unwrap_or(Path::new(""));
+    checked(&Document::read(path)?, dir, catalog)
+}
+
+/// Checks a cluster file's `text`; `name` is what problems call it, and key files that it names lie relative to `dir`.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn parse(name: &str, text: &str, dir: &Path, catalog: &Catalog) -> Result<Cluster, Problems> {
+    checked(&Document::parse(name, text)?, dir, catalog)
+}
+
+fn checked(document: &Document, dir: &Path, catalog: &Catalog) -> Result<Cluster, Problems> {
+    document.decode_and(|file: file::ClusterFile| check::check(&file, document, dir, catalog))
+}
 
 /// A cluster, valid by construction: only [`check::check`] makes one from a user's file.
 #[derive(Debug, Clone, PartialEq)]

@@ -69,6 +69,13 @@ impl FromStr for Mac {
     }
 }
 
+impl Mac {
+    /// Whether it can belong to one machine: not a group address (IEEE 802-2014 §8.2.1: lowest bit of the first octet) and not all zero.
+    pub fn is_unicast(self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
