@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder};
 
 use super::error::causes;
-use super::{NetError, NetOptions, redirect};
+use super::{NetError, NetOptions, Proxy, redirect};
 
 /// The certificates of a PEM file.
 pub(super) fn roots(path: &Path) -> Result<Vec<Certificate>, NetError> {
@@ -33,7 +33,7 @@ fn configured(options: &NetOptions) -> Result<ClientBuilder, String> {
     // Bytes are hashed and resumed as they lie on the server: nobody may compress them on the way.
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let mut builder = Client::builder()
+    let builder = Client::builder()
         .user_agent(concat!("khimg/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .no_gzip()
@@ -46,8 +46,9 @@ fn configured(options: &NetOptions) -> Result<ClientBuilder, String> {
         .connect_timeout(options.connect_timeout)
         .read_timeout(options.read_timeout)
         .pool_max_idle_per_host(options.per_host.max(1));
-    if let Some(proxy) = &options.proxy {
-        builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|e| causes(&e.without_url()))?);
+    match &options.proxy {
+        Proxy::Environment => Ok(builder),
+        Proxy::Direct => Ok(builder.no_proxy()),
+        Proxy::Url(url) => Ok(builder.proxy(reqwest::Proxy::all(url.clone()).map_err(|e| causes(&e.without_url()))?)),
     }
-    Ok(builder)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
+use tokio::task::{JoinError, JoinSet};
 use url::Url;
 
 use super::address::shown;
@@ -76,6 +77,13 @@ impl Net {
     /// # Errors
     /// All mirrors failed, each with its reason ([`NetError::Exhausted`]); offline; a store that cannot take it.
     pub async fn download(&self, download: &Download, store: &Store) -> Result<Verified, NetError> {
+        let (net, download, store) = (self.clone(), download.clone(), store.clone());
+        // A task of its own, so that several downloads hash on several processors whatever their callers await; it ends with
+        // the caller's future.
+        joined(async move { net.bring(&download, &store).await }).await
+    }
+
+    async fn bring(&self, download: &Download, store: &Store) -> Result<Verified, NetError> {
         let stored = |source| NetError::Store { label: download.label.clone(), source };
         let partial = match self.claim(download, store).await.map_err(stored)? {
             Ok(partial) => partial,
@@ -123,13 +131,24 @@ impl Net {
 }
 
 /// File work that may block, away from the threads that serve sockets.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    unwrapped(tokio::task::spawn_blocking(work).await).await
+}
+
+async fn joined<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(result) => unwrapped(result).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn unwrapped<T>(result: Result<T, JoinError>) -> T {
+    match result.map_err(JoinError::try_into_panic) {
         Ok(done) => done,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: nobody is left to hear the answer.
+        // Cancelled: the runtime is shutting down, and nobody is left to hear the answer.
         Err(Err(_)) => std::future::pending().await,
     }
 }

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 use crate::report::{Event, Reporter};
 pub use download::{Authorization, Download, Source};
 pub use error::{Attempt, Failure, NetError};
-pub use options::{Floor, NetOptions};
+pub use options::{Floor, NetOptions, Proxy};
 pub use read::{Request, Response};
 
 /// The way to the outside. Cheap to clone; clones share connections, limits and what was learnt about hosts.

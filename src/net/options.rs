@@ -14,8 +14,8 @@ pub struct NetOptions {
     pub jobs: usize,
     /// Transfers at once from one host.
     pub per_host: usize,
-    /// A proxy for everything; otherwise `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` count.
-    pub proxy: Option<Url>,
+    /// Which proxy to go through.
+    pub proxy: Proxy,
     /// Certificate authorities beside the system's, PEM.
     pub ca_file: Option<PathBuf>,
     /// Longest wait for a connection.
@@ -30,6 +30,18 @@ pub struct NetOptions {
     pub pause: (Duration, Duration),
     /// Longest pause that a server may ask for (`Retry-After`).
     pub longest_retry_after: Duration,
+}
+
+/// Which proxy to go through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// The one that `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` name, if any.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one, for everything: http, https, socks5 or socks5h.
+    Url(Url),
 }
 
 /// A speed below which another mirror is tried, and by a tenth of which a transfer fails even where there is no other.
@@ -54,7 +66,7 @@ impl Default for NetOptions {
             offline: false,
             jobs: 8,
             per_host: 4,
-            proxy: None,
+            proxy: Proxy::Environment,
             ca_file: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),

@@ -69,6 +69,18 @@ impl Store {
         Ok(checked)
     }
 
+    /// Reads one blob again; removes it if it is damaged.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn reprove(&self, blob: Verified) -> Result<Option<Verified>, StoreError> {
+        if proof(&blob)?.0 == blob.digest() {
+            return Ok(Some(blob));
+        }
+        directory::remove(blob.path())?;
+        Ok(None)
+    }
+
     /// Removes every blob that `keep` does not name, every partial download and every dangling memo.
     ///
     /// # Errors

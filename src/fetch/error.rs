@@ -1,0 +1,129 @@
+//! What can go wrong while fetching.
+
+use std::fmt;
+
+use crate::catalog::vars::UnknownVariable;
+use crate::digest::Digest;
+use crate::exit::{Exit, Explain};
+use crate::net::{NetError, address};
+use crate::store::StoreError;
+
+/// A failure of `fetch`.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A base of a mirror cannot be filled in.
+    #[error("a mirror's address cannot be filled in")]
+    Base(#[from] UnknownVariable),
+    /// A path of the lock does not fit below a base.
+    #[error(transparent)]
+    Path(#[from] address::JoinError),
+    /// No mirror in the order of trial serves a source.
+    #[error("no mirror in the cluster file's `mirrors` serves the source {source_name}")]
+    NoMirror {
+        /// The source.
+        source_name: String,
+    },
+    /// The network is forbidden, and the store lacks something.
+    #[error("khimg is offline, and the store lacks {}", listed(missing))]
+    Offline {
+        /// Everything that it lacks, in the lock's order.
+        missing: Vec<String>,
+    },
+    /// Some artifacts could not be had.
+    #[error(transparent)]
+    Failed(Failed),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something was asked for that was not fetched.
+    #[error("{digest} was not fetched: the lock does not name it for these roles")]
+    NotFetched {
+        /// What was asked for.
+        digest: Digest,
+    },
+}
+
+/// Everything that could not be had; never empty.
+#[derive(Debug)]
+pub struct Failed {
+    /// One failure for each artifact, in the lock's order.
+    pub failures: Vec<NetError>,
+}
+
+/// An error names so many things; the rest is counted.
+const MOST: usize = 10;
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // With several, the text already holds them all.
+        match self.failures.as_slice() {
+            [only] => only.source(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.failures.as_slice() {
+            return write!(f, "{only}");
+        }
+        write!(f, "{} artifacts could not be fetched", self.failures.len())?;
+        for failure in self.failures.iter().take(MOST) {
+            write!(f, "\n{failure}")?;
+            let mut cause = std::error::Error::source(failure);
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        match self.failures.len().checked_sub(MOST) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\n… and {more} more"),
+        }
+    }
+}
+
+impl Failed {
+    /// The failure that matters most: a full disk before wrong bytes before a broken network.
+    fn worst(&self) -> Option<&NetError> {
+        self.failures.iter().max_by_key(|failure| match failure.exit() {
+            Exit::LocalIo => 2,
+            Exit::Verification => 1,
+            _ => 0,
+        })
+    }
+}
+
+impl Explain for FetchError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } => Exit::BadInput,
+            Self::Offline { .. } => Exit::Network,
+            Self::Failed(failed) => failed.worst().map_or(Exit::Network, Explain::exit),
+            Self::Store(source) => source.exit(),
+            Self::NotFetched { .. } => Exit::Unexpected,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Base(_) | Self::Path(_) => Some("look at the mirror's address: `khimg catalog show`".to_owned()),
+            Self::NoMirror { .. } => {
+                Some("add a mirror that serves it to `mirrors` in the cluster file: `khimg catalog show`".to_owned())
+            }
+            Self::Offline { .. } => Some("run `khimg fetch` where there is a network".to_owned()),
+            Self::Failed(failed) => failed.worst().and_then(Explain::hint),
+            Self::Store(source) => source.hint(),
+            Self::NotFetched { .. } => None,
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.get(..MOST).unwrap_or(names).join(", ");
+    match names.len().checked_sub(MOST) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}
