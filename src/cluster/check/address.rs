@@ -29,18 +29,22 @@ pub(super) fn node(text: &str) -> Result<IpNet, Refusal> {
             format!("write {text}/24, or whatever the length of the subnet is"),
         ));
     }
-    let net: IpNet = text.parse().map_err(|_| {
-        Refusal::new(
-            format!("{text:?} is not an address with a prefix length"),
-            "write an address such as 192.168.30.11/24",
-        )
-    })?;
+    let malformed = || format!("{text:?} is not an address with a prefix length");
+    let net = net(text).ok_or_else(|| Refusal::new(malformed(), "write an address such as 192.168.30.11/24"))?;
     unicast(net.addr())?;
     if let Some(what) = reserved(&net, net.addr()) {
         let message = format!("{} is the {what} address of its own subnet {}", net.addr(), net.trunc());
         return Err(Refusal::new(message, "use another address of the subnet"));
     }
     Ok(net)
+}
+
+/// An address and a prefix length, as strict as the standard library: with leading zeros, some readers take octal numbers.
+pub(super) fn net(text: &str) -> Option<IpNet> {
+    let (address, prefix) = text.split_once('/')?;
+    let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let prefix = prefix.parse().ok().filter(|_| digits && (prefix == "0" || !prefix.starts_with('0')))?;
+    IpNet::new(address.parse().ok()?, prefix).ok()
 }
 
 /// An Ethernet address that one machine can have.
@@ -227,6 +231,8 @@ mod tests {
             "192.168.30.255/24",
             "192.168.30.11/33",
             "127.0.0.1/8",
+            "192.168.30.11/+24",
+            "192.168.30.11/024",
             "224.0.0.1/24",
             "0.0.0.0/0",
             "169.254.1.1/16",

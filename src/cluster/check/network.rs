@@ -44,9 +44,8 @@ const APART: &str =
     "choose subnets that have no address in common, such as 10.244.0.0/16 for pods and 10.96.0.0/12 for services";
 
 fn subnet(text: &str) -> Result<IpNet, Refusal> {
-    let net: IpNet = text
-        .parse()
-        .map_err(|_| Refusal::new(format!("{text:?} is not a subnet"), "write one such as 10.244.0.0/16"))?;
+    let malformed = || format!("{text:?} is not a subnet");
+    let net = address::net(text).ok_or_else(|| Refusal::new(malformed(), "write one such as 10.244.0.0/16"))?;
     if net.trunc() != net {
         return Err(Refusal::new(format!("{net} has bits set after its prefix"), format!("write {}", net.trunc())));
     }
