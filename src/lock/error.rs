@@ -48,10 +48,10 @@ pub enum LockError {
         found: u32,
     },
     /// It answers other requirements.
-    #[error("the lock does not fit the cluster file any more, for {}", roles.join(", "))]
+    #[error("the lock does not fit the cluster file any more, for {roles}")]
     Stale {
-        /// The roles that changed or are not locked.
-        roles: Vec<String>,
+        /// The roles that changed or are not locked, with commas.
+        roles: String,
     },
     /// It cannot be put into words; a defect.
     #[error("cannot write the lock as YAML: {why}")]

@@ -47,6 +47,18 @@ pub fn read(path: &Path) -> Result<Lock, LockError> {
     parse(path, &text)
 }
 
+/// Reads the lock at `path`; `None` where there is none.
+///
+/// # Errors
+/// One that cannot be read, or that is no lock of this version.
+pub fn read_if_exists(path: &Path) -> Result<Option<Lock>, LockError> {
+    match read(path) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a lock from its text; `path` is for messages.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::profile::Requirements;
 use crate::resolve::Resolution;
 
 pub use error::LockError;
-pub use file::{Written, parse, read, to_yaml, write};
+pub use file::{Written, parse, read, read_if_exists, to_yaml, write};
 
 /// The version of the format that this khimg writes.
 pub const VERSION: u32 = 1;
@@ -50,24 +50,37 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The lock of what `requirements` were resolved to.
-    pub fn new(requirements: &Requirements, resolution: Resolution) -> Self {
+    /// The lock of what `requirements` were resolved to, with the roles of `previous` that they do not name.
+    pub fn new(requirements: &Requirements, resolution: Resolution, previous: Option<&Self>) -> Self {
         let Resolution { kubernetes, repositories, packages, files, images } = resolution;
         let mut lock =
             Self { version: VERSION, inputs: inputs(requirements), kubernetes, repositories, packages, files, images };
         lock.normalise();
-        lock
+        match previous {
+            Some(previous) => lock.with_rest_of(previous),
+            None => lock,
+        }
     }
 
     /// Whether it answers `requirements` as they are now. Roles that are locked beside them do not matter.
+    pub fn satisfies(&self, requirements: &Requirements) -> bool {
+        self.stale(requirements).is_none()
+    }
+
+    /// The roles (`<role>-<os>-<arch>`, with commas) of `requirements` that changed since or are not locked at all.
+    pub fn stale(&self, requirements: &Requirements) -> Option<String> {
+        let current = inputs(requirements).into_iter();
+        let stale = current.filter(|(role, digest)| self.inputs.get(role) != Some(digest));
+        let roles: Vec<String> = stale.map(|(role, _)| role).collect();
+        (!roles.is_empty()).then(|| roles.join(", "))
+    }
+
+    /// Nothing, if it answers `requirements`.
     ///
     /// # Errors
-    /// [`LockError::Stale`] with the roles that changed or are not locked at all.
-    pub fn satisfies(&self, requirements: &Requirements) -> Result<(), LockError> {
-        let current = inputs(requirements);
-        let stale = current.into_iter().filter(|(role, digest)| self.inputs.get(role) != Some(digest));
-        let roles: Vec<String> = stale.map(|(role, _)| role).collect();
-        if roles.is_empty() { Ok(()) } else { Err(LockError::Stale { roles }) }
+    /// [`LockError::Stale`].
+    pub fn check(&self, requirements: &Requirements) -> Result<(), LockError> {
+        self.stale(requirements).map_or(Ok(()), |roles| Err(LockError::Stale { roles }))
     }
 
     /// The `Date` of a repository's release file when it was locked.

@@ -1,7 +1,8 @@
 //! The build machine's own apt configuration, for the mirror called `system`.
 //!
 //! Reads `etc/apt/sources.list` and `etc/apt/sources.list.d/*.{list,sources}` (sources.list(5)). What khimg could not use is
-//! left out: `deb-src`, disabled stanzas, entries for other architectures only, `cdrom:`, `mirror+…:` and other transports.
+//! left out: `deb-src`, disabled stanzas, entries for architectures that no node has, `cdrom:`, `mirror+…:` and other transports,
+//! and what is spelt with `$(ARCH)`.
 //! Who signs is not read: keys are pinned by the catalogue, never by the build machine.
 
 use std::io;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::stanza::{BadStanza, Stanzas};
+use crate::arch::Arch;
 use crate::exit::{Exit, Explain};
 use crate::mirrors::SystemEntry;
 
@@ -47,20 +49,20 @@ impl Explain for SystemError {
     }
 }
 
-/// The usable entries below `root` (`/` on a real machine) for machines of `arch` (`amd64`), in apt's order.
+/// The usable entries below `root` (`/` on a real machine), in apt's order.
 ///
 /// # Errors
 /// A file that is there and cannot be read. A machine without apt has no entries.
-pub fn entries(root: &Path, arch: &str) -> Result<Vec<SystemEntry>, SystemError> {
+pub fn entries(root: &Path) -> Result<Vec<SystemEntry>, SystemError> {
     let etc = root.join("etc/apt");
     let mut entries = Vec::new();
     for path in files(&etc)? {
         let text = read(&path)?;
         if path.extension().is_some_and(|extension| extension == "sources") {
-            let found = deb822(&text, arch).map_err(|source| SystemError::Malformed { path, source })?;
+            let found = deb822(&text).map_err(|source| SystemError::Malformed { path, source })?;
             entries.extend(found);
         } else {
-            entries.extend(text.lines().filter_map(|line| one_line(line, arch)).flatten());
+            entries.extend(text.lines().filter_map(one_line).flatten());
         }
     }
     let mut unique: Vec<SystemEntry> = Vec::new();
@@ -110,7 +112,7 @@ fn read(path: &Path) -> Result<String, SystemError> {
 }
 
 /// `deb [arch=amd64 signed-by=/x] http://deb.debian.org/debian bookworm main contrib`
-fn one_line(line: &str, arch: &str) -> Option<Vec<SystemEntry>> {
+fn one_line(line: &str) -> Option<Vec<SystemEntry>> {
     let line = line.split('#').next()?.trim();
     let rest = line.strip_prefix("deb")?.strip_prefix([' ', '\t'])?.trim_start();
     let (options, rest) = match rest.strip_prefix('[') {
@@ -119,17 +121,17 @@ fn one_line(line: &str, arch: &str) -> Option<Vec<SystemEntry>> {
     };
     for option in options.split_ascii_whitespace() {
         if let Some(wanted) = option.strip_prefix("arch=")
-            && !wanted.split(',').any(|one| one == arch)
+            && !wanted.split(',').any(is_known)
         {
             return None;
         }
     }
     let mut words = rest.split_ascii_whitespace();
     let (uri, suite) = (words.next()?, words.next()?);
-    Some(combine(&[uri], &[suite], words, arch))
+    Some(combine(&[uri], &[suite], words))
 }
 
-fn deb822(text: &str, arch: &str) -> Result<Vec<SystemEntry>, BadStanza> {
+fn deb822(text: &str) -> Result<Vec<SystemEntry>, BadStanza> {
     // Comment lines may stand between fields (deb822(5)); a stanza of nothing else is none.
     let without_comments: String =
         text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
@@ -142,40 +144,39 @@ fn deb822(text: &str, arch: &str) -> Result<Vec<SystemEntry>, BadStanza> {
         let off = ["no", "false", "off", "without", "disable", "0"];
         let enabled = stanza.get("Enabled").is_none_or(|value| !off.contains(&value.to_ascii_lowercase().as_str()));
         let arches = words("Architectures");
-        let fits = arches.is_empty() || arches.contains(&arch);
+        let fits = arches.is_empty() || arches.into_iter().any(is_known);
         if enabled && fits && words("Types").contains(&"deb") {
-            entries.extend(combine(&words("URIs"), &words("Suites"), words("Components").into_iter(), arch));
+            entries.extend(combine(&words("URIs"), &words("Suites"), words("Components").into_iter()));
         }
     }
     Ok(entries)
 }
 
-fn combine<'a>(
-    uris: &[&str],
-    suites: &[&str],
-    components: impl Iterator<Item = &'a str>,
-    arch: &str,
-) -> Vec<SystemEntry> {
+fn combine<'a>(uris: &[&str], suites: &[&str], components: impl Iterator<Item = &'a str>) -> Vec<SystemEntry> {
     let components: Vec<String> = components.map(str::to_owned).collect();
     let mut entries = Vec::new();
-    for suite in suites {
-        for uri in uris.iter().filter_map(|uri| usable(uri, arch)) {
-            let suite = suite.replace("$(ARCH)", arch);
-            entries.push(SystemEntry { uri, suite, components: components.clone() });
+    for suite in suites.iter().filter(|suite| !suite.contains('$')) {
+        for uri in uris.iter().filter_map(|uri| usable(uri)) {
+            entries.push(SystemEntry { uri, suite: (*suite).to_owned(), components: components.clone() });
         }
     }
     entries
 }
 
-/// A URL that khimg can read, with a `/` at its end so that paths can be joined to it.
-fn usable(uri: &str, arch: &str) -> Option<Url> {
-    let uri = uri.replace("$(ARCH)", arch);
-    let mut url = Url::parse(&uri).ok().filter(|url| matches!(url.scheme(), "http" | "https" | "file"))?;
+/// A URL that khimg can read, with a `/` at its end.
+fn usable(uri: &str) -> Option<Url> {
+    let readable = |url: &Url| matches!(url.scheme(), "http" | "https" | "file") && !uri.contains('$');
+    let mut url = Url::parse(uri).ok().filter(readable)?;
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
     }
     Some(url)
+}
+
+/// Whether nodes may have this architecture.
+fn is_known(arch: &str) -> bool {
+    Arch::ALL.iter().any(|known| known.to_string() == arch)
 }
 
 #[cfg(test)]
@@ -187,7 +188,7 @@ mod tests {
         let parts = root.path().join("etc/apt/sources.list.d");
         std::fs::create_dir_all(&parts).expect("created");
         std::fs::write(parts.join(name), text).expect("written");
-        let found = entries(root.path(), "amd64").expect("sound");
+        let found = entries(root.path()).expect("sound");
         found.iter().map(|entry| format!("{} {} {}", entry.uri, entry.suite, entry.components.join(","))).collect()
     }
 
@@ -196,8 +197,8 @@ mod tests {
         let text = "# deb http://no/ no no\n\
             deb http://deb.debian.org/debian bookworm main contrib # the main one\n\
             deb-src http://deb.debian.org/debian bookworm main\n\
-            deb [arch=arm64] http://arm.example/ bookworm main\n\
-            deb [arch=arm64,amd64 signed-by=/k.gpg] https://both.example/debian bookworm main\n\
+            deb [arch=i386] http://other.example/ bookworm main\n\
+            deb [arch=i386,amd64 signed-by=/k.gpg] https://both.example/debian bookworm main\n\
             deb [ trusted=yes ] file:/srv/flat ./\n\
             deb cdrom:[Debian]/ bookworm main\n\
             deb mirror+file:/etc/list bookworm main\n\
@@ -217,7 +218,7 @@ mod tests {
         let text = "# comment\nTypes: deb deb-src\n# another\nURIs: http://a.example/debian\n http://b.example/debian/\n\
             Suites: bookworm\n bookworm-updates\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n\n\n\
             Types: deb\nEnabled: no\nURIs: http://c.example/\nSuites: x\nComponents: main\n\n\
-            Types: deb\nArchitectures: arm64\nURIs: http://d.example/\nSuites: x\nComponents: main\n\n\
+            Types: deb\nArchitectures: i386\nURIs: http://d.example/\nSuites: x\nComponents: main\n\n\
             Types: deb-src\nURIs: http://e.example/\nSuites: x\nComponents: main\n";
         assert_eq!(
             listed("a.sources", text),
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn nothing_is_read_where_there_is_no_apt() {
         let root = tempfile::tempdir().expect("a directory");
-        assert_eq!(entries(root.path(), "amd64").expect("empty"), []);
+        assert_eq!(entries(root.path()).expect("empty"), []);
         assert!(listed("a.list~", "deb http://a.example/ x main").is_empty());
         assert!(listed("a b.list", "deb http://a.example/ x main").is_empty());
     }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use super::index::{Field, Index, Package};
 use super::relation::{Relation, groups};
 use super::version;
+use crate::lock::Proof;
 
 /// One index and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     /// Name of the source.
     pub source: String,
-    /// Number of the repository state that it belongs to, among those of the resolution.
-    pub repository: usize,
+    /// How its repository's release file was proven.
+    pub proof: Proof,
     /// Its packages.
     pub index: Arc<Index>,
 }
