@@ -42,7 +42,8 @@ pub const MAX_TEXT: usize = 8 << 20;
 pub const MAX_CLEARSIGNED: usize = 1 << 20;
 /// Most lines of a clear-signed file. Debian's largest has 2000.
 pub const MAX_LINES: usize = 20_000;
-const MAX_SIGNATURE: usize = 64 << 10;
+/// Largest detached signature, in bytes.
+pub const MAX_SIGNATURE: usize = 64 << 10;
 const MAX_SIGNATURES: usize = 16;
 const MAX_KEYS: usize = 1 << 20;
 const MAX_CERTIFICATES: usize = 64;
@@ -129,15 +130,7 @@ impl Keyring {
     /// # Errors
     /// No such signature, or a file that is not exactly one clear-signed message.
     pub fn verify_inrelease(&self, file: &[u8], at: Timestamp) -> Result<Signed, OpenPgpError> {
-        const WHAT: &str = "clear-signed file";
-        limit(WHAT, file.len(), MAX_CLEARSIGNED)?;
-        limit("number of lines", memchr_iter(b'\n', file).count(), MAX_LINES)?;
-        let text = std::str::from_utf8(file).map_err(|_| OpenPgpError::NotText { what: WHAT })?;
-        if !text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----") {
-            return Err(OpenPgpError::NotClearSigned);
-        }
-        let (message, _) = CleartextSignedMessage::from_string(text)
-            .map_err(|source| OpenPgpError::Malformed { what: WHAT, source: Box::new(source) })?;
+        let message = clear_signed(file)?;
         let signed = message.signed_text();
         let by = self.verify(message.signatures(), signed.as_bytes(), at)?;
         Ok(Signed { text: signed.replace("\r\n", "\n"), ..by })
@@ -193,6 +186,27 @@ impl Keyring {
         }
         Err(reject(reason))
     }
+}
+
+/// The text of a clear-signed file, whoever signed it: for a repository that the user trusts without a signature.
+///
+/// # Errors
+/// A file that is not exactly one clear-signed message.
+pub fn unproven_text(file: &[u8]) -> Result<String, OpenPgpError> {
+    Ok(clear_signed(file)?.signed_text().replace("\r\n", "\n"))
+}
+
+fn clear_signed(file: &[u8]) -> Result<CleartextSignedMessage, OpenPgpError> {
+    const WHAT: &str = "clear-signed file";
+    limit(WHAT, file.len(), MAX_CLEARSIGNED)?;
+    limit("number of lines", memchr_iter(b'\n', file).count(), MAX_LINES)?;
+    let text = std::str::from_utf8(file).map_err(|_| OpenPgpError::NotText { what: WHAT })?;
+    if !text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----") {
+        return Err(OpenPgpError::NotClearSigned);
+    }
+    let (message, _) = CleartextSignedMessage::from_string(text)
+        .map_err(|source| OpenPgpError::Malformed { what: WHAT, source: Box::new(source) })?;
+    Ok(message)
 }
 
 fn normal(fingerprint: &str) -> String {

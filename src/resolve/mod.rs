@@ -1,18 +1,39 @@
 //! `resolve`: from what is needed to exact artifacts with proven digests.
+//!
+//! ```text
+//! Requirements ─▶ repositories ─▶ Kubernetes patch ─┬▶ packages: closure beyond the base, for each role
+//!                 (signed lists)   (highest that    ├▶ files: digest of the catalogue or the publisher
+//!                                   all can serve)  └▶ images: manifest and blobs by digest
+//! ```
+//!
+//! The same inputs and the same state of the mirrors give the same result. What a lock has pinned stays as long as it is asked
+//! for and offered, unless it is to be upgraded.
 
 pub mod apt;
+mod error;
 pub mod file;
 pub mod image;
+mod kubernetes;
+mod packages;
+mod repositories;
 
+use crate::catalog::Catalog;
+use crate::clock;
 use crate::cluster::KubernetesVersion;
-use crate::lock::{File, Image, Package, Repository};
+use crate::lock::{File, Image, Lock, Package, Repository};
+use crate::mirrors::Mirrors;
+use crate::net::Net;
+use crate::profile::Requirements;
+use crate::store::Store;
+
+pub use error::ResolveError;
 
 /// Exact artifacts for everything that was required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// The exact Kubernetes version, where a role carries Kubernetes.
     pub kubernetes: Option<KubernetesVersion>,
-    /// States of the repositories that something came from.
+    /// States of the repositories that were looked into.
     pub repositories: Vec<Repository>,
     /// Packages.
     pub packages: Vec<Package>,
@@ -20,4 +41,53 @@ pub struct Resolution {
     pub files: Vec<File>,
     /// Images.
     pub images: Vec<Image>,
+}
+
+/// What of a lock may change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Only what the requirements force.
+    #[default]
+    Nothing,
+    /// Everything: as if there were no lock.
+    Everything,
+    /// What this component brought in.
+    Component(String),
+}
+
+impl Upgrade {
+    /// Whether what `component` brought in may change.
+    pub fn frees(&self, component: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Component(name) => name == component,
+        }
+    }
+}
+
+/// Resolves everything that `requirements` ask for.
+///
+/// # Errors
+/// A repository, package, file or image that cannot be had or proven, and combinations that do not exist.
+pub async fn resolve(
+    requirements: &Requirements,
+    catalog: &Catalog,
+    mirrors: &Mirrors,
+    net: &Net,
+    store: &Store,
+    previous: Option<&Lock>,
+    upgrade: &Upgrade,
+) -> Result<Resolution, ResolveError> {
+    let wanted = repositories::wanted(requirements, catalog, mirrors, previous)?;
+    let repositories = repositories::load(wanted, net, store, clock::now()).await?;
+    let version = kubernetes::version(requirements, catalog, &repositories, previous, upgrade)?;
+    let packages = packages::resolve(requirements, catalog, &repositories, version, previous, upgrade)?;
+    Ok(Resolution {
+        kubernetes: version,
+        repositories: repositories.states(),
+        packages,
+        files: Vec::new(),
+        images: Vec::new(),
+    })
 }

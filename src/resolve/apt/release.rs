@@ -23,6 +23,9 @@ pub struct Release {
     pub valid_until: Option<Timestamp>,
     /// Whether `Acquire-By-Hash` is `yes`.
     pub by_hash: bool,
+    /// Whether packages for all architectures are in an index of their own only: `Architectures` has `all`, and
+    /// `No-Support-for-Architecture-all` is not `Packages`.
+    pub separate_all: bool,
     files: Vec<ListedFile>,
 }
 
@@ -132,6 +135,8 @@ impl Release {
             date: date("Date")?.ok_or(ReleaseError::Field { field: "Date", value: None })?,
             valid_until: date("Valid-Until")?,
             by_hash: stanza.get("Acquire-By-Hash") == Some("yes"),
+            separate_all: stanza.get("Architectures").is_some_and(|all| all.split_whitespace().any(|one| one == "all"))
+                && stanza.get("No-Support-for-Architecture-all") != Some("Packages"),
             files,
         })
     }

@@ -1,0 +1,175 @@
+//! Why a mirror, or all of them, could not serve a repository.
+
+use std::error::Error;
+use std::fmt;
+
+use super::release::ReleaseError;
+use super::shelve::ShelveError;
+use crate::exit::{Exit, Explain};
+use crate::net::address::JoinError;
+use crate::net::{Failure, NetError};
+use crate::openpgp::OpenPgpError;
+use crate::store::StoreError;
+
+/// Why one mirror could not serve a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The base of the mirror is no URL.
+    #[error(transparent)]
+    Address(#[from] JoinError),
+    /// There is no signature.
+    #[error("the release file has no signature, neither inside it nor beside it")]
+    Unsigned,
+    /// No signature counts.
+    #[error(transparent)]
+    Signature(#[from] OpenPgpError),
+    /// The release file does not count.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// An index does not count.
+    #[error("{path} cannot be used")]
+    Index {
+        /// Its path below the base.
+        path: String,
+        /// Why not.
+        source: ShelveError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Work broke down; a defect.
+    #[error("reading an index broke down: {0}")]
+    Broken(String),
+}
+
+impl MirrorError {
+    /// Whether no other mirror could help.
+    pub fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_)
+                | Self::Broken(_)
+                | Self::Net(NetError::Store { .. })
+                | Self::Index { source: ShelveError::Store(_), .. }
+        )
+    }
+
+    fn explain(&self) -> Option<&dyn Explain> {
+        Some(match self {
+            Self::Net(error) => error,
+            Self::Signature(error) => error,
+            Self::Release(error) => error,
+            Self::Store(error) | Self::Index { source: ShelveError::Store(error), .. } => error,
+            Self::Unsigned | Self::Address(_) | Self::Index { .. } | Self::Broken(_) => return None,
+        })
+    }
+}
+
+impl Explain for MirrorError {
+    fn exit(&self) -> Exit {
+        match (self.explain(), self) {
+            (Some(error), _) => error.exit(),
+            (None, Self::Address(_)) => Exit::BadInput,
+            (None, Self::Broken(_)) => Exit::Unexpected,
+            (None, _) => Exit::Verification,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.explain().and_then(Explain::hint)
+    }
+}
+
+/// One mirror's failure.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Name of the mirror.
+    pub mirror: String,
+    /// Its base.
+    pub base: String,
+    /// What happened.
+    pub error: MirrorError,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.mirror, self.base, self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// A repository that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// None of the mirrors that the cluster file names serves it.
+    #[error("none of the chosen mirrors serves the repository {source_name} {part}")]
+    NoOrigin {
+        /// Name of the source.
+        source_name: String,
+        /// The suite or other part.
+        part: String,
+    },
+    /// Every mirror failed.
+    #[error("no mirror could serve the repository {source_name} {part}{}", list(attempts))]
+    Exhausted {
+        /// Name of the source.
+        source_name: String,
+        /// The suite or other part.
+        part: String,
+        /// What happened, in order of trial.
+        attempts: Vec<Attempt>,
+    },
+    /// This machine failed, not a mirror.
+    #[error(transparent)]
+    Local(MirrorError),
+}
+
+fn list(attempts: &[Attempt]) -> String {
+    attempts.iter().map(|attempt| format!("\n  {attempt}")).collect()
+}
+
+impl Explain for RepositoryError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoOrigin { .. } => Exit::Network,
+            // A mirror that lies is worse news than one that is down.
+            Self::Exhausted { attempts, .. } => {
+                let lied = attempts.iter().any(|attempt| attempt.error.exit() == Exit::Verification);
+                if lied { Exit::Verification } else { Exit::Network }
+            }
+            Self::Local(error) => error.exit(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoOrigin { source_name, .. } => {
+                Some(format!("add a mirror that serves {source_name} to `mirrors` in the cluster file"))
+            }
+            Self::Exhausted { attempts, .. } => {
+                let told = attempts.iter().filter(|attempt| attempt.error.exit() == self.exit());
+                told.filter_map(|attempt| attempt.error.hint())
+                    .next()
+                    .or_else(|| Some("try again, or add a mirror to `mirrors` in the cluster file".to_owned()))
+            }
+            Self::Local(error) => error.hint(),
+        }
+    }
+}
+
+/// Whether a mirror answered that it has no such file. Some stores of objects say 403 for that.
+pub fn is_absent(error: &NetError) -> bool {
+    match error {
+        NetError::Url { source: Failure::Status { status, .. }, .. } => matches!(status.as_u16(), 403 | 404 | 410),
+        NetError::Url { source: Failure::File(error), .. } => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}

@@ -1,0 +1,100 @@
+//! Why something could not be resolved.
+
+use super::apt::attempt::RepositoryError;
+use super::apt::error::ClosureError;
+use crate::catalog::vars::UnknownVariable;
+use crate::cluster::{Role, Target, VersionRequest};
+use crate::exit::{Exit, Explain};
+use crate::openpgp::OpenPgpError;
+
+/// Something that could not be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// A repository that cannot be had.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// Packages that do not come together.
+    #[error("the packages of role {role} on {target} do not come together")]
+    Closure {
+        /// The role.
+        role: Role,
+        /// Its base system.
+        target: Target,
+        /// Why not.
+        source: ClosureError,
+    },
+    /// No patch of the minor that all can serve.
+    #[error("no patch of Kubernetes {request} is offered for {what} and everything before it")]
+    NoPatch {
+        /// What the cluster file asks for.
+        request: VersionRequest,
+        /// What had none of the patches that were left.
+        what: String,
+    },
+    /// Keys that cannot be read.
+    #[error("the keys of source {source_name} cannot be used")]
+    Keys {
+        /// Name of the source.
+        source_name: String,
+        /// Why not.
+        source: OpenPgpError,
+    },
+    /// A source that the catalogue does not know.
+    #[error("the catalogue has no source {source_name:?}")]
+    UnknownSource {
+        /// Its name.
+        source_name: String,
+    },
+    /// A source without packages.
+    #[error("source {source_name:?} of the catalogue is no package repository")]
+    NotPackages {
+        /// Its name.
+        source_name: String,
+    },
+    /// An operating system that the catalogue does not know.
+    #[error("the catalogue has no operating system {os:?}")]
+    UnknownSystem {
+        /// Its id.
+        os: String,
+    },
+    /// An operating system with another package manager.
+    #[error("packages of {os} (family {family}) cannot be resolved yet")]
+    UnsupportedFamily {
+        /// Its id.
+        os: String,
+        /// Its family.
+        family: String,
+    },
+    /// A text of the catalogue or the cluster file that cannot be filled in.
+    #[error(transparent)]
+    Variable(#[from] UnknownVariable),
+}
+
+impl Explain for ResolveError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Repository(error) => error.exit(),
+            Self::Closure { source, .. } => source.exit(),
+            Self::NoPatch { .. } | Self::UnsupportedFamily { .. } => Exit::Unsupported,
+            Self::Keys { .. }
+            | Self::UnknownSource { .. }
+            | Self::NotPackages { .. }
+            | Self::UnknownSystem { .. }
+            | Self::Variable(_) => Exit::BadInput,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Repository(error) => error.hint(),
+            Self::Closure { source, .. } => source.hint(),
+            Self::NoPatch { .. } => Some("set an exact version under `kubernetes` in the cluster file".to_owned()),
+            Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),
+            Self::UnknownSource { .. } | Self::NotPackages { .. } | Self::UnknownSystem { .. } => {
+                Some("`khimg catalog list` shows what there is".to_owned())
+            }
+            Self::UnsupportedFamily { .. } => Some("set `target.os` to a Debian release".to_owned()),
+            Self::Variable(_) => Some("use only {codename}, {minor}, {arch} and {machine}".to_owned()),
+        }
+    }
+}
