@@ -89,6 +89,9 @@ impl ConditionError {
                 let names: Vec<_> = ENUMERATED.iter().map(|(name, _)| *name).collect();
                 Some(format!("known are {}, os, kubernetes and source.<component>", names.join(", ")))
             }
+            Self::UnknownValue { fact, known, .. } if known.is_empty() => {
+                Some(format!("nothing gives `{fact}` a value: the component has no `offers`"))
+            }
             Self::UnknownValue { known, .. } => Some(format!("known are {}", known.join(", "))),
             Self::BadRange(_) => {
                 Some("compare with <, <=, =, >= or > to versions such as 1.24, joined by commas".to_owned())

@@ -1,24 +1,27 @@
 //! The catalogue: data that says, for each component and operating system, where it comes from, on which mirrors,
 //! signed by which keys, with which known digests.
 //!
-//! Embedded from `profiles/catalog/`; a user's directory of the same shape is searched first, file by file.
+//! Built in from `profiles/catalog/`; a directory of the user's can add to it or change it, entry by entry ([`load`]).
 
+pub(crate) mod check;
 pub mod component;
 pub mod condition;
+pub mod digests;
 pub mod limit;
 pub mod load;
+pub(crate) mod shelf;
 pub mod source;
 pub mod system;
 pub mod vars;
 
 use std::collections::BTreeMap;
 
-use crate::arch::Arch;
 use crate::cluster::{KubernetesVersion, Target, VersionRequest};
-use crate::digest::Digest;
 pub use component::{Component, FileNeed, ImageNeed, Offer, PackageNeed};
 pub use condition::{Condition, Facts};
+pub use digests::Digests;
 pub use limit::Limit;
+pub use load::load;
 pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source};
 pub use system::System;
 pub use vars::Vars;
@@ -34,8 +37,8 @@ pub struct Catalog {
     pub components: BTreeMap<String, Component>,
     /// Operating system id (`debian-12`) → what it is.
     pub systems: BTreeMap<String, System>,
-    /// Published digests of plain files: component → architecture → version → digest.
-    pub digests: BTreeMap<String, BTreeMap<Arch, BTreeMap<String, Digest>>>,
+    /// Published digests of plain files: name → architecture → version → digest.
+    pub digests: Digests,
     /// Kubernetes version → the versions of the images that belong to it.
     pub kubernetes: crate::kubernetes::Releases,
     /// Combinations that khimg refuses, each with its reason.
@@ -43,6 +46,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// What conditions may name.
+    pub fn known_facts(&self) -> condition::Known {
+        check::known_facts(self.systems.keys(), self.components.iter())
+    }
+
     /// The variables of bases, suites and paths on `target`: `{arch}`, `{machine}`, `{minor}` (`1.34`) and, where the catalogue
     /// knows the operating system, `{codename}`.
     pub fn vars(&self, target: &Target, kubernetes: VersionRequest) -> Vars {

@@ -166,6 +166,16 @@ pub enum Packaging {
     File,
 }
 
+impl Packaging {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::File => "file",
+        }
+    }
+}
+
 impl Cluster {
     /// The base system of `node`.
     pub fn target_of<'a>(&'a self, node: &'a Node) -> &'a Target {

@@ -185,7 +185,8 @@ fn components(check: &mut Check<'_>, file: &ClusterFile) {
         if let Some(version) = &choice.version {
             let at = format!("{at}/version");
             let follows = component.packages.iter().filter_map(|package| package.version.as_deref());
-            let mut follows = follows.chain(component.files.iter().map(|file| file.version.as_str()));
+            let follows = follows.chain(component.files.iter().map(|file| file.version.as_str()));
+            let mut follows = follows.chain(component.offers.iter().map(|offer| offer.version.as_str()));
             if follows.any(|version| version.contains("{kubernetes}")) {
                 let message = format!("the version of {name} follows the key `kubernetes`, so it cannot have another");
                 check.bad(&at, message, "remove it, and write the version at `kubernetes`".to_owned());
