@@ -1,6 +1,8 @@
 //! Profiles: what a role is made of. And, from a cluster and its profiles, what each role needs.
 
-pub mod file;
+pub mod facts;
+pub mod load;
+pub mod require;
 pub mod requirement;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Condition;
 use crate::cluster::Role;
+pub use facts::{facts, holding};
+pub use load::load;
+pub use require::{RequireError, require};
 pub use requirement::{FileRequirement, ImageRequirement, PackageRequirement, Requirements, RoleRequirements};
 
 /// What a role is made of.
