@@ -42,8 +42,6 @@ pub mod secrets;
 
 pub mod render;
 
-pub mod seed;
-
 pub mod pack;
 
 pub mod deliver;
@@ -58,3 +56,6 @@ pub mod digest;
 pub mod exit;
 
 pub mod report;
+
+// Schemas of the files that people write.
+pub mod schema;

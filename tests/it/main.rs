@@ -8,6 +8,9 @@ mod support;
 // The cluster file and every other YAML file: good and bad.
 mod config;
 
+// The catalogue, the profiles and what roles need.
+mod catalog;
+
 // The download engine and the store, against mirrors with faults.
 mod fetch;
 
