@@ -42,6 +42,8 @@ pub mod secrets;
 
 pub mod render;
 
+pub mod seed;
+
 pub mod pack;
 
 pub mod deliver;

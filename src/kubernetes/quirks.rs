@@ -175,6 +175,11 @@ pub fn has_pod_security(version: KubernetesVersion) -> bool {
     version.minor >= 23
 }
 
+/// Whether pods outside `kube-system` may have the highest priority classes (k/k#76310, 1.17).
+pub fn has_priority_classes_anywhere(version: KubernetesVersion) -> bool {
+    version.minor >= 17
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,27 @@
-//! (in progress)
+//! Container registries: images by tag, pinned; their blobs, proven; archives of them for nodes.
+//!
+//! ```text
+//! resolve   tag ─▶ index ─▶ manifest ─▶ configuration     every digest checked, each place in turn
+//! pull      manifest, configuration, layers ─▶ store       in parallel, resumed, each place in turn
+//! archive   store ─▶ one tar for containerd and docker
+//! ```
+//!
+//! The protocol is that of the OCI distribution specification 1.1, which Docker's registry v2 became.
+
+pub mod archive;
+mod challenge;
+mod client;
+pub mod credentials;
+mod error;
+pub mod manifest;
+mod pin;
+mod place;
+mod pull;
+mod tokens;
+
+pub use archive::{ArchiveError, ImageArchive};
+pub use client::Registry;
+pub use credentials::{Credentials, CredentialsError};
+pub use error::RegistryError;
+pub use pin::Pinned;
+pub use place::Place;

@@ -1,2 +1,311 @@
-//! Files as data.
+//! Files as data: everything that a node gets, by its path on the node, before any archive is made.
+//!
+//! ```text
+//! profile ─▶ layers ─▶ role's tree  ─▶ bundle (public, the same on all nodes of a role)
+//!               └────▶ node's trees ─▶ seed   (public and secret, of one node)
+//! ```
+//!
+//! A role's files cannot hold a node's name or a secret: their templates see neither.
+
+mod context;
+mod error;
+mod generated;
+mod images;
+pub mod layer;
+pub mod node_file;
+mod overlay;
+mod pods;
+mod template;
 pub mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::Value;
+
+use crate::catalog::{Catalog, Facts};
+use crate::cluster::{Cluster, KubernetesVersion, Node, Role, Target};
+use crate::kubernetes::quirks;
+use crate::lock::Lock;
+use crate::profile::{Part, Profile, Profiles};
+use crate::secrets::Secrets;
+use context::RoleContext;
+pub use error::RenderError;
+pub use generated::{CA_PATH, INIT_PATH, JOIN_PATH, STORED_PATH};
+use layer::Scope;
+pub use node_file::NodeFile;
+pub use overlay::{Layer, LayerEntry, OverlayError, Overlays};
+use template::Engine;
+use tree::{Content, Entry, TargetPath, Tree};
+
+/// The layer that every node gets in its seed, whatever its profile: what finds and starts the bundle.
+pub const STAGE0_LAYER: &str = "stage0";
+
+/// All rendered files of a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// What goes into bundles: one entry for each role and target.
+    pub roles: Vec<RoleFiles>,
+    /// What goes into seeds: one entry for each node, in the order of the cluster file.
+    pub nodes: Vec<NodeFiles>,
+}
+
+/// The files that all nodes of a role share. Public.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleFiles {
+    /// The role.
+    pub role: Role,
+    /// The base system.
+    pub target: Target,
+    /// Layers, lowest first, each with its files. A path that a higher layer replaces is gone from the lower one.
+    pub layers: Vec<(String, Tree)>,
+    /// systemd units to enable.
+    pub enable: Vec<String>,
+    /// systemd units to mask.
+    pub mask: Vec<String>,
+}
+
+/// The files of one node beside its role's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeFiles {
+    /// The node's name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Its base system.
+    pub target: Target,
+    /// Files that anybody may see.
+    pub public: Tree,
+    /// Files that only this node may see.
+    pub secret: Tree,
+}
+
+/// What to render from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// What each role is made of.
+    pub profiles: &'a Profiles,
+    /// What the targets are.
+    pub catalog: &'a Catalog,
+    /// Versions and image names.
+    pub lock: &'a Lock,
+    /// Layers of files.
+    pub overlays: &'a Overlays,
+    /// The cluster's secrets, or stand-ins.
+    pub secrets: &'a Secrets,
+}
+
+/// Renders the files of `roles` (all that the cluster has, where `None`) and of those `nodes` among them (all, where `None`).
+///
+/// A role that is named but has no node is rendered for the cluster's own target. Pure: the same inputs give the same
+/// bytes, and nothing but the inputs is looked at.
+///
+/// # Errors
+/// A template, a layer or a profile is wrong; the lock lacks a version or an image; a node does not exist.
+pub fn render(inputs: &Inputs<'_>, roles: Option<&[Role]>, nodes: Option<&[String]>) -> Result<Rendered, RenderError> {
+    let cluster = inputs.cluster;
+    for name in nodes.unwrap_or_default() {
+        if !cluster.nodes.iter().any(|node| node.name == *name) {
+            let known = cluster.nodes.iter().map(|node| node.name.clone()).collect();
+            return Err(RenderError::UnknownNode { name: name.clone(), known });
+        }
+    }
+    let engine = Engine::new()?;
+    let mut rendered = Rendered { roles: Vec::new(), nodes: Vec::new() };
+    for (role, target) in combinations(cluster, roles) {
+        let stage = RoleStage::new(inputs, &engine, role, target)?;
+        rendered.roles.push(stage.role_files()?);
+        for node in cluster.nodes.iter().filter(|node| node.role == role && cluster.target_of(node) == target) {
+            if nodes.is_none_or(|wanted| wanted.contains(&node.name)) {
+                rendered.nodes.push(stage.node_files(node)?);
+            }
+        }
+    }
+    let place = |name: &str| cluster.nodes.iter().position(|node| node.name == name);
+    rendered.nodes.sort_by_key(|node| place(&node.name));
+    Ok(rendered)
+}
+
+/// Every role with every target that it occurs on, in order.
+fn combinations<'a>(cluster: &'a Cluster, roles: Option<&[Role]>) -> BTreeSet<(Role, &'a Target)> {
+    let mut found: BTreeSet<(Role, &Target)> =
+        cluster.nodes.iter().map(|node| (node.role, cluster.target_of(node))).collect();
+    if let Some(roles) = roles {
+        found.retain(|(role, _)| roles.contains(role));
+        for role in roles {
+            if !found.iter().any(|(known, _)| known == role) {
+                found.insert((*role, &cluster.target));
+            }
+        }
+    }
+    found
+}
+
+/// One role on one target, with all that its files have in common.
+struct RoleStage<'a> {
+    inputs: &'a Inputs<'a>,
+    engine: &'a Engine,
+    role: Role,
+    target: &'a Target,
+    profile: &'a Profile,
+    facts: Facts,
+    layers: Vec<(&'a str, &'a Layer)>,
+    version: Option<KubernetesVersion>,
+    images: images::Names,
+    context: Value,
+}
+
+impl<'a> RoleStage<'a> {
+    fn new(inputs: &'a Inputs<'a>, engine: &'a Engine, role: Role, target: &'a Target) -> Result<Self, RenderError> {
+        let Inputs { cluster, catalog, lock, .. } = *inputs;
+        let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
+        let facts = facts_of(cluster, catalog, role, target);
+        let mut layers = Vec::new();
+        for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]) {
+            let layer = inputs
+                .overlays
+                .layer(name)
+                .ok_or_else(|| RenderError::UnknownLayer { role, layer: name.to_owned() })?;
+            layers.push((name, layer));
+        }
+        let assumed =
+            KubernetesVersion { minor: cluster.kubernetes.minor, patch: cluster.kubernetes.patch.unwrap_or_default() };
+        let version = match role {
+            Role::Master | Role::Worker => Some(lock.kubernetes.ok_or(RenderError::NotLocked { role })?),
+            Role::Lb | Role::Etcd => None,
+        };
+        let known = version.unwrap_or(assumed);
+        if !quirks::is_known(known) {
+            return Err(RenderError::UnknownVersion { version: known.to_string() });
+        }
+        let images = images::of_role(lock, role, target)?;
+        let context = RoleContext::new((cluster, catalog, lock), (role, target), (known, &images)).value();
+        Ok(Self { inputs, engine, role, target, profile, facts, layers, version, images, context })
+    }
+
+    fn role_files(&self) -> Result<RoleFiles, RenderError> {
+        let mut layers: Vec<(String, Tree)> = Vec::new();
+        for (name, layer) in &self.layers {
+            let tree = self.layer_files(layer, Scope::Role, |_| Ok(self.context.clone()))?;
+            for (path, entry) in &tree {
+                let lower = layers.iter_mut().find_map(|(_, lower)| lower.0.remove(path));
+                check_clobber(layer, path, entry, lower.as_ref())?;
+            }
+            layers.push(((*name).to_owned(), Tree(tree)));
+        }
+        layers.retain(|(_, tree)| !tree.is_empty());
+        Ok(RoleFiles {
+            role: self.role,
+            target: self.target.clone(),
+            layers,
+            enable: holding(&self.profile.enable, &self.facts).into_iter().map(str::to_owned).collect(),
+            mask: holding(&self.profile.mask, &self.facts).into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    fn node_files(&self, node: &Node) -> Result<NodeFiles, RenderError> {
+        let Inputs { cluster, secrets, .. } = *self.inputs;
+        let public = context::with_node(&self.context, cluster, node)?;
+        let secret = context::with_secrets(&public, secrets);
+        let generated = generated::files((cluster, secrets), node, self.version, &self.images)?;
+        let mut files = NodeFiles {
+            name: node.name.clone(),
+            role: self.role,
+            target: self.target.clone(),
+            public: generated.public,
+            secret: generated.secret,
+        };
+        for (_, layer) in &self.layers {
+            let tree = self.layer_files(layer, Scope::Node, |is_secret| {
+                Ok(if is_secret { secret.clone() } else { public.clone() })
+            })?;
+            for (path, entry) in tree {
+                let lower = files.public.0.remove(&path).or_else(|| files.secret.0.remove(&path));
+                check_clobber(layer, &path, &entry, lower.as_ref())?;
+                let is_secret = layer.files.get(&path).is_some_and(|file| file.declaration.secret);
+                let into = if is_secret { &mut files.secret } else { &mut files.public };
+                into.0.insert(path, entry);
+            }
+        }
+        Ok(files)
+    }
+
+    /// The files of one layer and scope whose conditions hold, rendered.
+    fn layer_files(
+        &self,
+        layer: &Layer,
+        scope: Scope,
+        context: impl Fn(bool) -> Result<Value, RenderError>,
+    ) -> Result<BTreeMap<TargetPath, Entry>, RenderError> {
+        let mut files = BTreeMap::new();
+        for (path, file) in &layer.files {
+            let declaration = &file.declaration;
+            if declaration.scope != scope || !declaration.when.holds(&self.facts) {
+                continue;
+            }
+            let bytes = if file.template {
+                let source = std::str::from_utf8(&file.bytes)
+                    .map_err(|_| RenderError::NotText { origin: file.origin.clone() })?;
+                self.engine.render(&file.origin, source, &context(declaration.secret)?)?.into_bytes()
+            } else {
+                file.bytes.clone()
+            };
+            let entry = Entry { mode: declaration.mode(), content: Content::Bytes(bytes), origin: file.origin.clone() };
+            files.insert(path.clone(), entry);
+        }
+        Ok(files)
+    }
+}
+
+/// A file may replace a lower one only if it says so, and may say so only if there is one.
+fn check_clobber(layer: &Layer, path: &TargetPath, entry: &Entry, lower: Option<&Entry>) -> Result<(), RenderError> {
+    let replaces = layer.files.get(path).is_some_and(|file| file.declaration.replaces);
+    match lower {
+        Some(lower) if !replaces => Err(RenderError::Clobber {
+            origin: entry.origin.clone(),
+            lower: lower.origin.clone(),
+            path: path.to_string(),
+        }),
+        None if replaces => Err(RenderError::NothingToReplace { origin: entry.origin.clone(), path: path.to_string() }),
+        _ => Ok(()),
+    }
+}
+
+/// The names of the parts whose conditions hold, in order.
+fn holding<'a>(parts: &'a [Part], facts: &Facts) -> Vec<&'a str> {
+    parts.iter().filter(|part| part.when.holds(facts)).map(|part| part.name.as_str()).collect()
+}
+
+impl Rendered {
+    /// Every file that the node `name` gets, its role's and its own, at its path. A node's file stands above its role's.
+    pub fn all_files(&self, name: &str) -> Option<Tree> {
+        let node = self.nodes.iter().find(|node| node.name == name)?;
+        let role = self.roles.iter().find(|role| role.role == node.role && role.target == node.target)?;
+        let mut all = Tree::default();
+        for (_, tree) in &role.layers {
+            all.0.extend(tree.0.clone());
+        }
+        all.0.extend(node.public.0.clone());
+        all.0.extend(node.secret.0.clone());
+        Some(all)
+    }
+}
+
+fn facts_of(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
+    let family = catalog.systems.get(&target.os).map_or("debian", |system| system.family.as_str());
+    let text = |value: &str| value.to_owned();
+    [
+        ("role", text(role.name())),
+        ("os", text(&target.os)),
+        ("arch", text(target.arch.name())),
+        ("family", text(family)),
+        ("runtime", format!("{:?}", cluster.runtime).to_lowercase()),
+        ("endpoint", text(cluster.endpoint.mode.name())),
+        ("etcd", format!("{:?}", cluster.etcd).to_lowercase()),
+        ("cni", text(cluster.network.cni.name())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

@@ -65,13 +65,22 @@ impl Mode {
     }
 }
 
-/// What lies at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What lies at a path. Its `Debug` shows a size and no bytes: they may be a secret's.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
     /// A symbolic link to this target.
     Link(String),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Link(target) => write!(f, "Link({target:?})"),
+        }
+    }
 }
 
 /// One file of a tree.
@@ -88,3 +97,52 @@ pub struct Entry {
 /// Files by path, in byte order of the paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree(pub BTreeMap<TargetPath, Entry>);
+
+impl Tree {
+    /// The file at `path`.
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.0.get(&TargetPath::from_str(path).ok()?)
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All files, in byte order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&TargetPath, &Entry)> {
+        self.0.iter()
+    }
+}
+
+impl Entry {
+    /// The bytes of a regular file; none for a link.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Link(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_safe_or_refused() {
+        assert_eq!(
+            "/etc/hosts".parse::<TargetPath>().map(|path| path.relative().to_owned()),
+            Ok("etc/hosts".to_owned())
+        );
+        for bad in ["", "/", "etc", "/etc/", "/etc//x", "/etc/../x", "/./x", "/etc/x\n", "/e\0"] {
+            assert!(bad.parse::<TargetPath>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_bytes() {
+        let content = Content::Bytes(b"hunter2".to_vec());
+        assert_eq!(format!("{content:?}"), "Bytes(7)");
+    }
+}

@@ -100,6 +100,11 @@ impl Secrets {
         }
     }
 
+    /// The public half of the token, by which the cluster names it.
+    pub fn token_id(&self) -> &str {
+        self.token.expose().split_once('.').map_or("", |(id, _)| id)
+    }
+
     /// The pin of the cluster's CA, as `kubeadm join` takes it: `sha256:` and the digest of its public key.
     ///
     /// # Errors

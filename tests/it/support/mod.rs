@@ -1,9 +1,17 @@
-//! What the integration tests share: a mirror with faults, and a project directory to run the program in.
+//! What the integration tests share: real servers and daemons with the faults that are put in front of them, and a project
+//! directory to run the program in.
 
 // Each area takes what it needs; an area that is being rewritten must not break the others.
 #![allow(dead_code)]
 
+pub mod containerd;
+pub mod daemon;
+pub mod dockerd;
 pub mod fault;
 pub mod golden;
+pub mod images;
 pub mod mirror;
+pub mod proxy;
+pub mod registry;
 pub mod sandbox;
+pub mod tokens;

@@ -1,0 +1,67 @@
+//! Names of the images that a role has on a node, from the lock.
+
+use std::collections::BTreeMap;
+
+use super::error::RenderError;
+use crate::cluster::{Role, Target};
+use crate::kubernetes::kubeadm::{ImageName, Images};
+use crate::lock::Lock;
+
+/// Full names on a node by the last element of the name: `pause` → `registry.k8s.io/pause:3.2`.
+pub(super) type Names = BTreeMap<String, String>;
+
+/// The images that `role` carries on `target`.
+pub(super) fn of_role(lock: &Lock, role: Role, target: &Target) -> Result<Names, RenderError> {
+    let mut names = Names::new();
+    let carried = lock.images.iter().filter(|image| image.arch == target.arch);
+    for image in carried.filter(|image| image.why.iter().any(|why| why.role == role)) {
+        let short = short_name(&image.name).to_owned();
+        if let Some(first) = names.insert(short.clone(), image.name.clone())
+            && first != image.name
+        {
+            return Err(RenderError::TwoImages { name: short, first, second: image.name.clone() });
+        }
+    }
+    Ok(names)
+}
+
+/// The same as kubeadm wants them.
+pub(super) fn for_kubeadm(names: &Names, target: &Target) -> Result<Images, RenderError> {
+    let missing = |image| RenderError::NoImage { image, target: target.clone() };
+    let kube_proxy = names.get("kube-proxy").ok_or_else(|| missing("kube-proxy"))?;
+    Ok(Images {
+        repository: split(kube_proxy).ok_or_else(|| missing("kube-proxy"))?.repository,
+        etcd: names.get("etcd").and_then(|name| split(name)),
+        coredns: names.get("coredns").and_then(|name| split(name)),
+        pause: names.get("pause").cloned().ok_or_else(|| missing("pause"))?,
+    })
+}
+
+/// `etcd` for `registry.k8s.io/etcd:3.5.9-0`.
+fn short_name(name: &str) -> &str {
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    last.split_once(':').map_or(last, |(short, _)| short)
+}
+
+fn split(name: &str) -> Option<ImageName> {
+    let (repository, last) = name.rsplit_once('/')?;
+    let (_, tag) = last.split_once(':')?;
+    Some(ImageName { repository: repository.to_owned(), tag: tag.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_apart() {
+        let name = "localhost:5000/google_containers/coredns/coredns:v1.8.0";
+        assert_eq!(short_name(name), "coredns");
+        let parts = split(name).expect("a name with a tag");
+        assert_eq!(
+            (parts.repository.as_str(), parts.tag.as_str()),
+            ("localhost:5000/google_containers/coredns", "v1.8.0")
+        );
+        assert_eq!(split("pause:3.2"), None);
+    }
+}

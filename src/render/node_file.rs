@@ -1,0 +1,110 @@
+//! `/etc/khimg/node.yaml`: what `khimg node` has to know of its machine and its cluster. Public; the secret part lies in
+//! kubeadm's configurations and in the PKI.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{
+    Bootstrap, Cluster, Cni, Dns, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target,
+};
+use crate::digest::Digest;
+
+/// Where it lies.
+pub const PATH: &str = "/etc/khimg/node.yaml";
+
+/// What a node knows of itself and its cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeFile {
+    /// Version of the format; 1.
+    pub version: u32,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Digest of the cluster's CA key, `sha256:…`: the identity of the cluster, whatever its name.
+    pub ca_hash: Digest,
+    /// This node's name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its address with the prefix length of its subnet.
+    pub address: IpNet,
+    /// The base system that its bundle is for.
+    pub target: Target,
+    /// The exact Kubernetes version; none on a node that carries no Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesVersion>,
+    /// The container runtime.
+    pub runtime: Runtime,
+    /// How the first control planes come up.
+    pub bootstrap: Bootstrap,
+    /// Where etcd runs.
+    pub etcd: EtcdMode,
+    /// The network plugin.
+    pub cni: Cni,
+    /// The cluster's DNS server.
+    pub dns: Dns,
+    /// How the API is reached.
+    pub endpoint: EndpointAddress,
+    /// For how many seconds after the cluster's formation a node may still join with the seed's token.
+    pub join_seconds: u64,
+    /// All nodes of the cluster, this one too, in the order of the cluster file.
+    pub nodes: Vec<Member>,
+}
+
+/// How the API is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndpointAddress {
+    /// Who answers there.
+    pub mode: EndpointMode,
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+/// One node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+impl NodeFile {
+    /// What `node` has to know.
+    pub(super) fn new(cluster: &Cluster, node: &Node, version: Option<KubernetesVersion>, ca_hash: Digest) -> Self {
+        Self {
+            version: 1,
+            cluster: cluster.name.clone(),
+            ca_hash,
+            name: node.name.clone(),
+            role: node.role,
+            address: node.address,
+            target: cluster.target_of(node).clone(),
+            kubernetes: version,
+            runtime: cluster.runtime,
+            bootstrap: cluster.bootstrap,
+            etcd: cluster.etcd,
+            cni: cluster.network.cni,
+            dns: cluster.network.dns,
+            endpoint: EndpointAddress {
+                mode: cluster.endpoint.mode,
+                address: cluster.endpoint.address,
+                port: cluster.endpoint.port,
+            },
+            join_seconds: u64::try_from(cluster.join_until.as_secs()).unwrap_or_default(),
+            nodes: cluster
+                .nodes
+                .iter()
+                .map(|node| Member { name: node.name.clone(), role: node.role, address: node.ip() })
+                .collect(),
+        }
+    }
+}

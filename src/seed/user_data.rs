@@ -1,0 +1,128 @@
+//! `user-data`: a cloud-config document, built from types.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::{Compression, GzBuilder};
+use serde::Serialize;
+
+use super::{BundleRef, DepotFile, STAGE0_CONF, SeedError, yaml};
+use crate::cluster::{Cluster, Node};
+use crate::render::NodeFiles;
+use crate::render::tree::Mode;
+use crate::secrets::Secret;
+
+/// Where a bundle may lie on the machine itself: put there by whoever made its image, or on a mounted medium.
+const MEDIA: &str = "/var/lib/khimg/depot /media/* /mnt/* /run/live/medium /cdrom";
+
+/// Everything that stage 0 and khimg keep.
+const STATE: &str = "/var/lib/khimg";
+
+const STAGE0_UNIT: &str = "khimg-stage0.service";
+
+#[derive(Serialize)]
+struct UserData<'a> {
+    hostname: &'a str,
+    preserve_hostname: bool,
+    // khimg writes /etc/hosts, and cloud-init must not write it again at each boot.
+    manage_etc_hosts: bool,
+    package_update: bool,
+    package_upgrade: bool,
+    apt: Apt,
+    write_files: Vec<WriteFile>,
+    runcmd: Vec<Vec<&'static str>>,
+}
+
+#[derive(Serialize)]
+struct Apt {
+    preserve_sources_list: bool,
+}
+
+#[derive(Serialize)]
+struct WriteFile {
+    path: String,
+    owner: &'static str,
+    permissions: &'static str,
+    encoding: &'static str,
+    content: String,
+}
+
+pub(super) fn render(
+    cluster: &Cluster,
+    node: &Node,
+    files: &NodeFiles,
+    bundle: &BundleRef,
+) -> Result<Secret<String>, SeedError> {
+    let mut write_files = Vec::new();
+    for (path, entry) in files.public.iter().chain(files.secret.iter()) {
+        // Nothing that renders a node's files makes a link.
+        write_files.push(write_file(path.as_str(), entry.mode, entry.bytes().unwrap_or_default())?);
+    }
+    let conf = stage0_conf(cluster, node, bundle)?;
+    write_files.push(write_file(STAGE0_CONF, Mode::Plain, conf.as_bytes())?);
+    write_files.sort_by(|a, b| a.path.cmp(&b.path));
+    let data = UserData {
+        hostname: &node.name,
+        preserve_hostname: false,
+        manage_etc_hosts: false,
+        package_update: false,
+        package_upgrade: false,
+        apt: Apt { preserve_sources_list: true },
+        write_files,
+        // In the background: cloud-init's last stage must end even if the bundle is not there yet.
+        runcmd: vec![
+            vec!["systemctl", "daemon-reload"],
+            vec!["systemctl", "enable", STAGE0_UNIT],
+            vec!["systemctl", "restart", "--no-block", STAGE0_UNIT],
+        ],
+    };
+    Ok(Secret::new(format!("#cloud-config\n{}", yaml("user-data", &data)?)))
+}
+
+fn write_file(path: &str, mode: Mode, bytes: &[u8]) -> Result<WriteFile, SeedError> {
+    Ok(WriteFile {
+        path: path.to_owned(),
+        owner: "root:root",
+        // Text, not a number: YAML 1.1 would read it as an octal one, YAML 1.2 as a decimal one.
+        permissions: match mode {
+            Mode::Plain => "0644",
+            Mode::Program => "0755",
+            Mode::Private => "0600",
+        },
+        encoding: "gz+b64",
+        content: compressed(bytes).map_err(|source| SeedError::Compress { path: path.to_owned(), source })?,
+    })
+}
+
+/// Gzip without a time or a system in its header, so that the same bytes come out everywhere.
+fn compressed(bytes: &[u8]) -> std::io::Result<String> {
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::new(9));
+    encoder.write_all(bytes)?;
+    Ok(STANDARD.encode(encoder.finish()?))
+}
+
+/// What stage 0 reads: assignments of a shell.
+fn stage0_conf(cluster: &Cluster, node: &Node, bundle: &BundleRef) -> Result<String, SeedError> {
+    let mut depots = Vec::new();
+    for depot in &cluster.depots {
+        depots.push(plain("the depot", depot)?.trim_end_matches('/'));
+    }
+    let mut text = format!("NODE='{}'\nSTATE='{STATE}'\nMEDIA='{MEDIA}'\n", plain("the node", &node.name)?);
+    text.push_str(&format!("DEPOTS='{}'\n# 0: for ever\nATTEMPTS='0'\n", depots.join(" ")));
+    for (name, DepotFile { path, sha256, size }) in [("BUNDLE", &bundle.bundle), ("PROGRAM", &bundle.program)] {
+        let path = plain("the path", path)?;
+        text.push_str(&format!("{name}='{path}'\n{name}_SHA256='{}'\n{name}_SIZE='{size}'\n", sha256.hex()));
+    }
+    Ok(text)
+}
+
+/// `text`, if it means the same in single quotes and after the shell has split it.
+fn plain<'a>(what: &'static str, text: &'a str) -> Result<&'a str, SeedError> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "./:_~%+,=@-[]".contains(c);
+    if !text.is_empty() && text.chars().all(fine) {
+        Ok(text)
+    } else {
+        Err(SeedError::BadText { what, text: text.to_owned() })
+    }
+}

@@ -1,0 +1,221 @@
+//! Clusters, profiles and a lock, built by hand from their types: 1.20.2 on Debian 12, as the rehearsal runs it.
+
+use std::collections::BTreeMap;
+
+use khimg::arch::Arch;
+use khimg::catalog::{Catalog, Condition};
+use khimg::cluster::{
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime, Target,
+    VersionRequest,
+};
+use khimg::digest::Digest;
+use khimg::lock::{Blob, Image, Lock, Package, Proof, Why};
+use khimg::profile::{Part, Profile, Profiles};
+use khimg::render::{Inputs, Overlays, Rendered, render};
+use khimg::secrets::Secrets;
+
+pub fn target() -> Target {
+    Target { os: "debian-12".to_owned(), arch: Arch::Amd64 }
+}
+
+pub fn node(name: &str, role: Role, host: u8) -> Node {
+    Node {
+        name: name.to_owned(),
+        role,
+        address: format!("192.168.30.{host}/24").parse().expect("an address"),
+        gateway: Some([192, 168, 30, 1].into()),
+        nameservers: vec![[192, 168, 30, 2].into()],
+        mac: Some(format!("52:54:00:00:00:{host:02}").parse().expect("a MAC address")),
+        interface: "ens160".to_owned(),
+        target: None,
+    }
+}
+
+/// Three masters and a worker; an lb node where the endpoint's mode has one.
+pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
+    let mut nodes = vec![
+        node("master-1", Role::Master, 11),
+        node("master-2", Role::Master, 12),
+        node("master-3", Role::Master, 13),
+        node("worker-1", Role::Worker, 21),
+    ];
+    if matches!(mode, EndpointMode::Dedicated | EndpointMode::SingleLb) {
+        nodes.push(node("lb-1", Role::Lb, 31));
+    }
+    Cluster {
+        name: "lab".to_owned(),
+        kubernetes: VersionRequest { minor: 20, patch: Some(2) },
+        target: target(),
+        runtime: Runtime::Containerd,
+        endpoint: Endpoint {
+            mode,
+            address: [192, 168, 30, 200].into(),
+            port: 8443,
+            interface: "ens160".to_owned(),
+            virtual_router_id: 50,
+        },
+        etcd: EtcdMode::Stacked,
+        bootstrap: Bootstrap::Symmetric,
+        network: Network {
+            pod_subnet: "10.244.0.0/16".parse().expect("a subnet"),
+            service_subnet: "10.96.0.0/12".parse().expect("a subnet"),
+            dns_domain: "cluster.local".to_owned(),
+            cni,
+            dns: Dns::Coredns,
+            kube_proxy: KubeProxy::Iptables,
+        },
+        mirrors: Vec::new(),
+        mirror_definitions: BTreeMap::new(),
+        trust: BTreeMap::new(),
+        components: BTreeMap::new(),
+        depots: vec!["http://192.168.30.2:8080/public".to_owned()],
+        join_until: jiff::SignedDuration::from_hours(24 * 30),
+        nodes,
+    }
+}
+
+fn image(name: &str, roles: &[Role]) -> Image {
+    let blob = Blob { media_type: "test".to_owned(), size: 1, sha256: Digest::of(name.as_bytes()) };
+    Image {
+        arch: Arch::Amd64,
+        name: name.to_owned(),
+        source: "kubernetes-images".to_owned(),
+        repository: "x".to_owned(),
+        tag: "x".to_owned(),
+        index: None,
+        manifest: blob.clone(),
+        config: blob.clone(),
+        layers: vec![blob],
+        proof: Proof::Tag,
+        why: roles.iter().map(|role| Why { role: *role, component: "x".to_owned(), chain: Vec::new() }).collect(),
+    }
+}
+
+pub fn lock() -> Lock {
+    let (master, both) = ([Role::Master], [Role::Master, Role::Worker]);
+    let images = [
+        ("registry.k8s.io/kube-apiserver:v1.20.2", &master[..]),
+        ("registry.k8s.io/kube-controller-manager:v1.20.2", &master),
+        ("registry.k8s.io/kube-scheduler:v1.20.2", &master),
+        ("registry.k8s.io/kube-proxy:v1.20.2", &both),
+        ("registry.k8s.io/etcd:3.4.13-0", &master),
+        ("registry.k8s.io/coredns:1.7.0", &both),
+        ("registry.k8s.io/pause:3.2", &both),
+        ("ghcr.io/flannel-io/flannel:v0.28.9", &both),
+        ("ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3", &both),
+    ];
+    let package = |name: &str| Package {
+        target: target(),
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        arch: "amd64".to_owned(),
+        size: 1,
+        sha256: Digest::of(name.as_bytes()),
+        source: "kubernetes".to_owned(),
+        path: "x".to_owned(),
+        proof: Proof::Catalogue,
+        why: Vec::new(),
+    };
+    Lock {
+        version: 1,
+        inputs: BTreeMap::new(),
+        kubernetes: Some("1.20.2".parse().expect("a version")),
+        repositories: Vec::new(),
+        packages: vec![package("kubernetes-cni"), package("kubelet")],
+        files: Vec::new(),
+        images: images.iter().map(|(name, roles)| image(name, roles)).collect(),
+    }
+}
+
+/// `name` or `name when fact=value|value`.
+fn parts(texts: &[&str]) -> Vec<Part> {
+    let part = |text: &&str| {
+        let (name, when) = text.split_once(" when ").unwrap_or((text, ""));
+        let when: Condition = match when.split_once('=') {
+            Some((fact, values)) => {
+                serde_saphyr::from_str(&format!("{{{fact}: [{}]}}", values.replace('|', ", "))).expect("a condition")
+            }
+            None => Condition::default(),
+        };
+        Part { name: name.to_owned(), when }
+    };
+    texts.iter().map(part).collect()
+}
+
+pub fn profiles() -> Profiles {
+    let profile = |role, layers: &[&str], enable: &[&str]| {
+        let profile = Profile {
+            role,
+            description: String::new(),
+            components: Vec::new(),
+            layers: parts(layers),
+            enable: parts(enable),
+            mask: parts(&["swap.target"]),
+        };
+        (role, profile)
+    };
+    let nodes = ["base", "chrony", "containerd when runtime=containerd", "kubernetes"];
+    let networks = ["cni-bridge when cni=bridge", "cni-flannel when cni=flannel"];
+    let stacked = ["haproxy when endpoint=stacked", "keepalived when endpoint=stacked|vip-only"];
+    Profiles::from([
+        profile(
+            Role::Master,
+            &[&nodes[..], &networks, &stacked].concat(),
+            &["kubelet.service", "khimg-node.service", "haproxy.service when endpoint=stacked"],
+        ),
+        profile(Role::Worker, &[&nodes[..], &networks].concat(), &["kubelet.service", "khimg-node.service"]),
+        profile(Role::Lb, &["base", "chrony", "haproxy", "keepalived when endpoint=dedicated"], &["haproxy.service"]),
+        profile(Role::Etcd, &["base", "chrony", "etcd"], &["etcd.service"]),
+    ])
+}
+
+pub fn catalog() -> Catalog {
+    Catalog {
+        sources: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        components: BTreeMap::new(),
+        systems: BTreeMap::new(),
+        digests: BTreeMap::new(),
+        kubernetes: khimg::kubernetes::Releases::default(),
+        limits: Vec::new(),
+    }
+}
+
+pub fn overlays() -> Overlays {
+    Overlays::load(None).expect("the built-in overlays")
+}
+
+/// The whole cluster with stand-ins for its secrets.
+pub fn dry_run(cluster: &Cluster) -> Rendered {
+    rendered(cluster, &Secrets::stand_in())
+}
+
+pub fn rendered(cluster: &Cluster, secrets: &Secrets) -> Rendered {
+    try_render(cluster, &overlays(), &profiles(), secrets).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn try_render(
+    cluster: &Cluster,
+    overlays: &Overlays,
+    profiles: &Profiles,
+    secrets: &Secrets,
+) -> Result<Rendered, khimg::render::RenderError> {
+    let (catalog, lock) = (catalog(), lock());
+    let inputs = Inputs { cluster, profiles, catalog: &catalog, lock: &lock, overlays, secrets };
+    render(&inputs, None, None)
+}
+
+/// Writes a node's files under a new directory, as they would lie on the node.
+#[allow(dead_code)]
+pub fn unpack(rendered: &Rendered, node: &str) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().expect("a directory");
+    for (path, entry) in rendered.all_files(node).expect("a node").iter() {
+        let place = root.path().join(path.relative());
+        std::fs::create_dir_all(place.parent().expect("a parent")).expect("directories");
+        std::fs::write(&place, entry.bytes().expect("a regular file")).expect("a file");
+        let mode = std::fs::Permissions::from_mode(entry.mode.bits());
+        std::fs::set_permissions(&place, mode).expect("its mode");
+    }
+    root
+}

@@ -1,0 +1,6 @@
+//! Every file that a node gets: the golden trees, what must never be in them, and what the real programs say of them.
+
+mod fixture;
+mod golden;
+mod layers;
+mod secrecy;
