@@ -30,6 +30,8 @@ pub mod registry;
 
 pub mod lock;
 
+pub mod inventory;
+
 // Proven bytes on this machine.
 pub mod net;
 

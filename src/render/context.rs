@@ -11,8 +11,8 @@ use super::images::Names;
 use super::pods;
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Cni, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
+use crate::inventory::Inventory;
 use crate::kubernetes::{kubeadm, quirks};
-use crate::lock::Lock;
 use crate::secrets::Secrets;
 
 /// Where haproxy says on the loopback interface that it is alive.
@@ -144,7 +144,7 @@ struct SecretView<'a> {
 
 impl<'a> RoleContext<'a> {
     pub(super) fn new(
-        (cluster, catalog, lock): (&'a Cluster, &'a Catalog, &'a Lock),
+        (cluster, catalog, inventory): (&'a Cluster, &'a Catalog, &'a Inventory),
         (role, target): (Role, &'a Target),
         (version, images): (KubernetesVersion, &'a Names),
     ) -> Self {
@@ -199,7 +199,7 @@ impl<'a> RoleContext<'a> {
                     crate::cluster::KubeProxy::Iptables => "iptables",
                     crate::cluster::KubeProxy::Ipvs => "ipvs",
                 },
-                cni_bin: cni_bin(lock, target),
+                cni_bin: cni_bin(inventory, target),
                 interfaces: cluster
                     .nodes
                     .iter()
@@ -276,8 +276,8 @@ fn pods_of<'a>(cluster: &'a Cluster, node: &Node) -> Result<Option<Pods<'a>>, Re
 
 /// Where network plugins lie: the `kubernetes-cni` package and the plain files use `/opt/cni/bin`, Debian's own package
 /// does not.
-fn cni_bin(lock: &Lock, target: &Target) -> &'static str {
-    let has = |name: &str| lock.packages.iter().any(|package| package.target == *target && package.name == name);
+fn cni_bin(inventory: &Inventory, target: &Target) -> &'static str {
+    let has = |name: &str| inventory.has_package(target, name);
     if has("containernetworking-plugins") && !has("kubernetes-cni") { "/usr/lib/cni" } else { "/opt/cni/bin" }
 }
 

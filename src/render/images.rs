@@ -1,25 +1,22 @@
-//! Names of the images that a role has on a node, from the lock.
+//! Names of the images that a role has on a node.
 
 use std::collections::BTreeMap;
 
 use super::error::RenderError;
 use crate::cluster::{Role, Target};
+use crate::inventory::Inventory;
 use crate::kubernetes::kubeadm::{ImageName, Images};
-use crate::lock::Lock;
 
 /// Full names on a node by the last element of the name: `pause` → `registry.k8s.io/pause:3.2`.
 pub(super) type Names = BTreeMap<String, String>;
 
 /// The images that `role` carries on `target`.
-pub(super) fn of_role(lock: &Lock, role: Role, target: &Target) -> Result<Names, RenderError> {
+pub(super) fn of_role(inventory: &Inventory, role: Role, target: &Target) -> Result<Names, RenderError> {
     let mut names = Names::new();
-    let carried = lock.images.iter().filter(|image| image.arch == target.arch);
-    for image in carried.filter(|image| image.why.iter().any(|why| why.role == role)) {
-        let short = short_name(&image.name).to_owned();
-        if let Some(first) = names.insert(short.clone(), image.name.clone())
-            && first != image.name
-        {
-            return Err(RenderError::TwoImages { name: short, first, second: image.name.clone() });
+    for image in inventory.images(role, target.arch) {
+        let short = short_name(image).to_owned();
+        if let Some(first) = names.insert(short.clone(), image.to_owned()) {
+            return Err(RenderError::TwoImages { name: short, first, second: image.to_owned() });
         }
     }
     Ok(names)

@@ -24,8 +24,8 @@ use minijinja::Value;
 
 use crate::catalog::{Catalog, Facts};
 use crate::cluster::{Cluster, KubernetesVersion, Node, Role, Target};
+use crate::inventory::Inventory;
 use crate::kubernetes::quirks;
-use crate::lock::Lock;
 use crate::profile::{Part, Profile, Profiles};
 use crate::secrets::Secrets;
 use context::RoleContext;
@@ -89,7 +89,7 @@ pub struct Inputs<'a> {
     /// What the targets are.
     pub catalog: &'a Catalog,
     /// Versions and image names.
-    pub lock: &'a Lock,
+    pub inventory: &'a Inventory,
     /// Layers of files.
     pub overlays: &'a Overlays,
     /// The cluster's secrets, or stand-ins.
@@ -102,7 +102,7 @@ pub struct Inputs<'a> {
 /// bytes, and nothing but the inputs is looked at.
 ///
 /// # Errors
-/// A template, a layer or a profile is wrong; the lock lacks a version or an image; a node does not exist.
+/// A template, a layer or a profile is wrong; the inventory lacks a version or an image; a node does not exist.
 pub fn render(inputs: &Inputs<'_>, roles: Option<&[Role]>, nodes: Option<&[String]>) -> Result<Rendered, RenderError> {
     let cluster = inputs.cluster;
     for name in nodes.unwrap_or_default() {
@@ -158,7 +158,7 @@ struct RoleStage<'a> {
 
 impl<'a> RoleStage<'a> {
     fn new(inputs: &'a Inputs<'a>, engine: &'a Engine, role: Role, target: &'a Target) -> Result<Self, RenderError> {
-        let Inputs { cluster, catalog, lock, .. } = *inputs;
+        let Inputs { cluster, catalog, inventory, .. } = *inputs;
         let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
         let facts = facts_of(cluster, catalog, role, target);
         let mut layers = Vec::new();
@@ -172,15 +172,15 @@ impl<'a> RoleStage<'a> {
         let assumed =
             KubernetesVersion { minor: cluster.kubernetes.minor, patch: cluster.kubernetes.patch.unwrap_or_default() };
         let version = match role {
-            Role::Master | Role::Worker => Some(lock.kubernetes.ok_or(RenderError::NotLocked { role })?),
+            Role::Master | Role::Worker => Some(inventory.kubernetes().ok_or(RenderError::NotLocked { role })?),
             Role::Lb | Role::Etcd => None,
         };
         let known = version.unwrap_or(assumed);
         if !quirks::is_known(known) {
             return Err(RenderError::UnknownVersion { version: known.to_string() });
         }
-        let images = images::of_role(lock, role, target)?;
-        let context = RoleContext::new((cluster, catalog, lock), (role, target), (known, &images)).value();
+        let images = images::of_role(inventory, role, target)?;
+        let context = RoleContext::new((cluster, catalog, inventory), (role, target), (known, &images)).value();
         Ok(Self { inputs, engine, role, target, profile, facts, layers, version, images, context })
     }
 

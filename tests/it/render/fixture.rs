@@ -9,6 +9,7 @@ use khimg::cluster::{
     VersionRequest,
 };
 use khimg::digest::Digest;
+use khimg::inventory::Inventory;
 use khimg::lock::{Blob, Image, Lock, Package, Proof, Why};
 use khimg::profile::{Part, Profile, Profiles};
 use khimg::render::{Inputs, Overlays, Rendered, render};
@@ -201,7 +202,8 @@ pub fn try_render(
     secrets: &Secrets,
 ) -> Result<Rendered, khimg::render::RenderError> {
     let (catalog, lock) = (catalog(), lock());
-    let inputs = Inputs { cluster, profiles, catalog: &catalog, lock: &lock, overlays, secrets };
+    let inputs =
+        Inputs { cluster, profiles, catalog: &catalog, inventory: &Inventory::of_lock(&lock), overlays, secrets };
     render(&inputs, None, None)
 }
 

@@ -1,0 +1,87 @@
+//! What each role carries, by name: all that a rendered file may know of artifacts.
+//!
+//! It comes from a lock or, so that files can be looked at before anything is locked, from what is required.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::arch::Arch;
+use crate::catalog::vars::UnknownVariable;
+use crate::catalog::{Catalog, Vars};
+use crate::cluster::{KubernetesVersion, Role, Target, VersionRequest};
+use crate::lock::Lock;
+use crate::profile::Requirements;
+
+/// Names of what each role carries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    kubernetes: Option<KubernetesVersion>,
+    images: BTreeMap<(Role, Arch), BTreeSet<String>>,
+    packages: BTreeSet<(Target, String)>,
+}
+
+impl Inventory {
+    /// What `lock` pins.
+    pub fn of_lock(lock: &Lock) -> Self {
+        let mut inventory = Self { kubernetes: lock.kubernetes, ..Self::default() };
+        for image in &lock.images {
+            for why in &image.why {
+                inventory.images.entry((why.role, image.arch)).or_default().insert(image.name.clone());
+            }
+        }
+        let packages = lock.packages.iter();
+        inventory.packages = packages.map(|package| (package.target.clone(), package.name.clone())).collect();
+        inventory
+    }
+
+    /// What `requirements` will be locked to, as far as the catalogue can tell without the network: the highest patch of
+    /// Kubernetes that it knows stands for one that was not asked for.
+    ///
+    /// # Errors
+    /// An image of the catalogue that uses an unknown variable.
+    pub fn of_requirements(requirements: &Requirements, catalog: &Catalog) -> Result<Self, UnknownVariable> {
+        let kubernetes = expected(requirements.kubernetes, catalog);
+        let mut vars = Vars::default();
+        if let Some(version) = kubernetes {
+            vars = vars.with("kubernetes", version);
+            if let Some(images) = catalog.kubernetes.images(version) {
+                vars = vars.with("etcd", images.etcd).with("coredns", images.coredns).with("pause", images.pause);
+            }
+        }
+        let mut inventory = Self { kubernetes, ..Self::default() };
+        for role in &requirements.roles {
+            let vars = vars.clone().with("arch", role.target.arch);
+            let images = inventory.images.entry((role.role, role.target.arch)).or_default();
+            for image in &role.images {
+                images.insert(format!("{}:{}", vars.fill(&image.name)?, vars.fill(&image.tag)?));
+            }
+            let packages = role.packages.iter().map(|package| (role.target.clone(), package.name.clone()));
+            inventory.packages.extend(packages);
+        }
+        Ok(inventory)
+    }
+
+    /// The exact Kubernetes version, where it is known.
+    pub fn kubernetes(&self) -> Option<KubernetesVersion> {
+        self.kubernetes
+    }
+
+    /// Full names with tags of the images that `role` carries on machines of `arch`.
+    pub fn images(&self, role: Role, arch: Arch) -> impl Iterator<Item = &str> {
+        self.images.get(&(role, arch)).into_iter().flatten().map(String::as_str)
+    }
+
+    /// Whether a package is carried for `target`.
+    pub fn has_package(&self, target: &Target, name: &str) -> bool {
+        self.packages.contains(&(target.clone(), name.to_owned()))
+    }
+}
+
+/// The version asked for, or the highest patch of it of which the catalogue knows kubeadm.
+fn expected(request: VersionRequest, catalog: &Catalog) -> Option<KubernetesVersion> {
+    if let Some(patch) = request.patch {
+        return Some(KubernetesVersion { minor: request.minor, patch });
+    }
+    let archs = catalog.digests.get("kubeadm")?.values();
+    let versions = archs.flat_map(BTreeMap::keys).filter_map(|version| version.parse().ok());
+    versions.filter(|version| request.accepts(*version)).max()
+}
