@@ -104,11 +104,12 @@ impl Explain for FileError {
             Self::Unknown { .. } => Exit::Unsupported,
             // A file that came and does not say what it should weighs more than one that did not come.
             Self::Checksums { attempts, .. } => {
-                if attempts.iter().any(|attempt| matches!(attempt, Attempt::Content(..))) {
-                    Exit::Verification
-                } else {
-                    Exit::Network
-                }
+                let wrong = |attempt: &Attempt| match attempt {
+                    Attempt::Content(..) => true,
+                    Attempt::Net(_, error) => error.exit() == Exit::Verification,
+                    Attempt::Address(..) => false,
+                };
+                if attempts.iter().any(wrong) { Exit::Verification } else { Exit::Network }
             }
         }
     }
@@ -119,7 +120,7 @@ impl Explain for FileError {
                 Some("correct the component in your catalogue directory".to_owned())
             }
             Self::Unknown { name, version, arch } | Self::Checksums { name, version, arch, .. } => Some(format!(
-                "if you know its sha256, pin it in your own catalogue directory: digests/{name}.yaml, under {arch} and \"{version}\""
+                "if you know its sha256, add the line `{name} {version} {arch} SHA256` to digests.txt in your own catalogue directory"
             )),
             Self::NoMirror { origin, .. } => {
                 Some(format!("add a mirror that serves {origin} to `mirrors:` in the cluster file"))

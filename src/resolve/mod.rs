@@ -68,16 +68,18 @@ impl Upgrade {
     }
 }
 
-/// Resolves everything that `requirements` ask for.
+/// Resolves everything that `requirements` ask for; `credentials` are for registries that ask.
 ///
 /// # Errors
 /// A repository, package, file or image that cannot be had or proven, and combinations that do not exist.
+#[expect(clippy::too_many_arguments, reason = "a stage takes what it needs, and no bag of things")]
 pub async fn resolve(
     requirements: &Requirements,
     catalog: &Catalog,
     mirrors: &Mirrors,
     net: &Net,
     store: &Store,
+    credentials: &Credentials,
     previous: Option<&Lock>,
     upgrade: &Upgrade,
 ) -> Result<Resolution, ResolveError> {
@@ -86,7 +88,7 @@ pub async fn resolve(
     let version = kubernetes::version(requirements, catalog, &repositories, previous, upgrade)?;
     let packages = packages::resolve(requirements, catalog, &repositories, version, previous, upgrade)?;
     let files = file::all(requirements, version, catalog, mirrors, net, previous, upgrade).await?;
-    let registry = Registry::new(net, Credentials::default());
+    let registry = Registry::new(net, credentials.clone());
     let images = image::all(requirements, version, catalog, mirrors, &registry, store, previous, upgrade).await?;
     Ok(Resolution { kubernetes: version, repositories: repositories.states(), packages, files, images })
 }
