@@ -11,7 +11,7 @@ use khimg::cluster::{self, Role, Target};
 use khimg::digest::Digest;
 use khimg::exit::Explain;
 use khimg::fetch::{FetchError, Fetched, fetch};
-use khimg::kubernetes::Releases;
+use khimg::kubernetes::{Releases, releases::Release};
 use khimg::lock::{self, Lock, Proof, Why};
 use khimg::mirrors::Mirrors;
 use khimg::net::NetOptions;
@@ -46,7 +46,13 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
         components: BTreeMap::new(),
         systems: [("debian-12".to_owned(), system)].into(),
         digests: BTreeMap::new(),
-        kubernetes: Releases::default(),
+        keys: BTreeMap::new(),
+        kubernetes: Releases(vec![Release {
+            from: "1.34.0".to_owned(),
+            etcd: "3.6.4-0".to_owned(),
+            coredns: "v1.12.1".to_owned(),
+            pause: "3.10.1".to_owned(),
+        }]),
         limits: Vec::new(),
     }
 }
