@@ -6,7 +6,7 @@ use std::path::Path;
 use khimg::arch::Arch;
 use khimg::catalog::component::Install;
 use khimg::catalog::system::Base;
-use khimg::catalog::{AptLayout, AptSource, Catalog, FileSource, Source, System};
+use khimg::catalog::{AptLayout, AptSource, Catalog, FileSource, RegistrySource, Source, System};
 use khimg::cluster::{self, Role, Target};
 use khimg::digest::Digest;
 use khimg::exit::Explain;
@@ -15,8 +15,10 @@ use khimg::kubernetes::{Releases, releases::Release};
 use khimg::lock::{self, Lock, Proof, Why};
 use khimg::mirrors::Mirrors;
 use khimg::net::NetOptions;
+use khimg::registry::Credentials;
 
 use super::{Bench, bytes, impatient, read};
+use crate::support::images::{OCI_MANIFEST, TestImage};
 use crate::support::mirror::{Fault, Mirror};
 
 /// A catalogue whose two sources lie on two mirrors each.
@@ -41,8 +43,11 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
         sources: vec!["packages".to_owned()],
         base: Base { priorities: Vec::new(), packages: Vec::new() },
     };
+    let images = Source::Registry(RegistrySource { mirrors: mirrors("google_containers"), renames: BTreeMap::new() });
     Catalog {
-        sources: [("packages".to_owned(), packages), ("files".to_owned(), files)].into(),
+        sources: [("packages", packages), ("files", files), ("images", images)]
+            .map(|(name, source)| (name.to_owned(), source))
+            .into(),
         components: BTreeMap::new(),
         systems: [("debian-12".to_owned(), system)].into(),
         digests: BTreeMap::new(),
@@ -134,7 +139,15 @@ impl World {
                     - {name: m1, role: master, address: 192.168.30.11/24, gateway: 192.168.30.1}\n";
         let cluster = cluster::parse("cluster.yaml", text, Path::new("."), &catalog).unwrap_or_else(|e| panic!("{e}"));
         let mirrors = Mirrors::new(&cluster, Vec::new());
-        let fetched = bench.runtime.block_on(fetch(&self.lock, &catalog, &mirrors, &bench.net, &bench.store, roles));
+        let fetched = bench.runtime.block_on(fetch(
+            &self.lock,
+            &catalog,
+            &mirrors,
+            &bench.net,
+            &bench.store,
+            &Credentials::default(),
+            roles,
+        ));
         bench.assert_sound();
         fetched
     }
@@ -224,4 +237,68 @@ fn a_path_that_leaves_its_base_is_refused() {
     let error = world.fetch(&Bench::new(), None).expect_err("refused");
     assert!(error.to_string().contains("it leaves the base"), "{error}");
     assert_eq!((error.exit() as u8, world.requests()), (2, 0));
+}
+
+/// Puts an image where a registry without authentication has it; the first mirror lacks its largest layer.
+fn serve(world: &World, image: &TestImage) -> lock::Image {
+    let blob = |media_type: &str, bytes: &[u8]| lock::Blob {
+        media_type: media_type.to_owned(),
+        size: bytes.len() as u64,
+        sha256: Digest::of(bytes),
+    };
+    let repository = "v2/google_containers/pause";
+    for mirror in [&world.first, &world.second] {
+        mirror.put(&format!("{repository}/manifests/{}", image.digest()), &image.manifest[..]);
+        for bytes in image.layers.iter().chain([&image.config]) {
+            mirror.put(&format!("{repository}/blobs/{}", Digest::of(bytes)), &bytes[..]);
+        }
+    }
+    let largest = image.layers.iter().max_by_key(|layer| layer.len()).expect("layers");
+    world.first.fault(&format!("{repository}/blobs/{}", Digest::of(largest)), Fault::not_found());
+    lock::Image {
+        arch: Arch::Amd64,
+        name: "registry.k8s.io/pause:3.9".to_owned(),
+        source: "images".to_owned(),
+        repository: "pause".to_owned(),
+        tag: "3.9".to_owned(),
+        index: None,
+        manifest: blob(OCI_MANIFEST, &image.manifest),
+        config: blob("application/vnd.oci.image.config.v1+json", &image.config),
+        layers: image.layers.iter().map(|layer| blob("application/vnd.oci.image.layer.v1.tar+gzip", layer)).collect(),
+        proof: Proof::Tag,
+        why: why(Role::Master),
+    }
+}
+
+#[test]
+fn images_arrive_with_all_that_a_node_needs() {
+    let mut world = World::new();
+    let image = TestImage::new(OCI_MANIFEST, "amd64", &[&bytes(30_000, 1), b"small"]);
+    world.lock.images.push(serve(&world, &image));
+    let bench = Bench::with(NetOptions { offline: true, ..impatient() });
+    let error = world.fetch(&bench, Some(&[Role::Master])).expect_err("offline");
+    assert!(error.to_string().contains("kubeadm 1.34.2 amd64, registry.k8s.io/pause:3.9 amd64"), "{error}");
+    let bench = Bench::new();
+    let fetched = world.fetch(&bench, Some(&[Role::Master])).expect("served");
+    assert_eq!((fetched.blobs().count(), fetched.new_blobs().0), (5, 5));
+    for bytes in image.layers.iter().chain([&image.config, &image.manifest]) {
+        assert_eq!(&read(fetched.blob(&Digest::of(bytes)).expect("fetched")), bytes);
+    }
+    let requests = world.requests();
+    world.fetch(&bench, Some(&[Role::Master])).expect("in the store");
+    assert_eq!(world.requests(), requests);
+}
+
+#[test]
+fn an_image_that_nobody_has_is_told_with_the_rest() {
+    let mut world = World::new();
+    let image = TestImage::new(OCI_MANIFEST, "amd64", &[&bytes(30_000, 1)]);
+    world.lock.images.push(serve(&world, &image));
+    let blob = format!("v2/google_containers/pause/blobs/{}", Digest::of(&image.layers[0]));
+    world.first.fault(&blob, Fault::wrong_bytes());
+    world.second.fault(&blob, Fault::wrong_bytes()).fault("release/v1.34.2/kubeadm", Fault::not_found());
+    let error = world.fetch(&Bench::new(), Some(&[Role::Master])).expect_err("nobody has it");
+    let text = error.to_string();
+    assert!(text.starts_with("2 artifacts could not be fetched\n"), "{text}");
+    assert!(text.contains("kubeadm 1.34.2") && text.contains("registry.k8s.io/pause:3.9"), "{text}");
 }
