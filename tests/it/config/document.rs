@@ -185,7 +185,7 @@ fn pointers_find_their_place() {
 /// Files of nothing but errors are told in a time that grows with their size and no faster: anything else would not end here.
 #[test]
 fn large_files_of_nothing_but_errors() {
-    let size = usize::try_from(MAX_SIZE).expect("fits") / 3;
+    let size = usize::try_from(MAX_SIZE).expect("fits") / 8;
     let fill = |head: &str, item: &dyn Fn(usize) -> String| {
         let mut text = head.to_owned();
         let mut items = (0..).map(item);
