@@ -1,0 +1,100 @@
+//! Layers: compressed once, kept in the store under the digest of their inputs, found again by every later build.
+
+use serde::{Deserialize, Serialize};
+
+use super::compress::{Compressor, Format, Parameters, Workers};
+use super::error::PackError;
+use super::member::{Listing, Member};
+use super::recipe::Recipe;
+use crate::digest::Digest;
+use crate::store::{Store, StoreError, Verified};
+
+/// Kind of the store's memo: key of a recipe → blob of its [`Record`].
+const MEMO: &str = "layer-v1";
+
+/// A record of more bytes than this is not one of ours.
+const MOST_RECORD: u64 = 64 << 20;
+
+/// A compressed layer in the store.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Name in the bundle, such as `packages/containerd`.
+    pub name: String,
+    /// The compressed segment.
+    pub blob: Verified,
+    /// Size in bytes before compression.
+    pub raw_size: u64,
+    /// How it was compressed.
+    pub parameters: Parameters,
+    /// What it holds.
+    pub members: Vec<Member>,
+    /// Whether it was found in the store rather than built.
+    pub reused: bool,
+}
+
+/// What is remembered of a layer beside its bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Record {
+    sha256: Digest,
+    size: u64,
+    raw_size: u64,
+    members: Vec<Member>,
+}
+
+impl Layer {
+    /// The sum of what it holds.
+    pub fn listing(&self) -> Listing {
+        Listing::of(&self.members)
+    }
+
+    /// The layer that `recipe` with this key describes: from the store, or built and put there.
+    pub(super) fn obtain(
+        recipe: &Recipe<'_>,
+        key: Digest,
+        format: Format,
+        store: &Store,
+        workers: &Workers,
+    ) -> Result<Self, PackError> {
+        let parameters = Parameters::new(format, recipe.density);
+        let failed = |source| PackError::Store { layer: recipe.name.clone(), source };
+        if let Some(record) = recall(store, &key).map_err(failed)? {
+            let (Record { raw_size, members, .. }, blob) = record;
+            return Ok(Self { name: recipe.name.clone(), blob, raw_size, parameters, members, reused: true });
+        }
+        let raw_size = recipe.length()?;
+        let (writer, members) = compress(recipe, &parameters, raw_size, store.writer().map_err(failed)?, workers)?;
+        let blob = writer.commit().map_err(failed)?;
+        let record = Record { sha256: blob.digest(), size: blob.size(), raw_size, members };
+        // Strings and numbers: serialisation to memory has no way to fail.
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        let remembered = store.insert_bytes(&text).map_err(failed)?;
+        store.remember(MEMO, &key, &remembered.digest()).map_err(failed)?;
+        let members = record.members;
+        Ok(Self { name: recipe.name.clone(), blob, raw_size, parameters, members, reused: false })
+    }
+}
+
+/// Writes the layer of `recipe`, compressed, to `out`.
+pub(super) fn compress<W: std::io::Write>(
+    recipe: &Recipe<'_>,
+    parameters: &Parameters,
+    raw_size: u64,
+    out: W,
+    workers: &Workers,
+) -> Result<(W, Vec<Member>), PackError> {
+    let failed = |source| PackError::Io { layer: recipe.name.clone(), source };
+    let compressor = Compressor::new(out, parameters, raw_size, workers).map_err(failed)?;
+    let (compressor, members) = recipe.write(compressor)?;
+    Ok((compressor.finish().map_err(failed)?, members))
+}
+
+/// What the store remembers under `key`, if it is whole; whatever is not is simply built again.
+fn recall(store: &Store, key: &Digest) -> Result<Option<(Record, Verified)>, StoreError> {
+    let Some(digest) = store.memo(MEMO, key) else { return Ok(None) };
+    let Some(text) = store.get(&digest)? else { return Ok(None) };
+    let Ok(text) = text.read(MOST_RECORD) else { return Ok(None) };
+    let Ok(record) = serde_json::from_slice::<Record>(&text) else { return Ok(None) };
+    let Some(blob) = store.get(&record.sha256)?.filter(|blob| blob.size() == record.size) else { return Ok(None) };
+    Ok(Some((record, blob)))
+}
