@@ -1,1 +1,197 @@
-//! (in progress)
+//! Deliver: bundles and seeds become a directory that can be served as it is.
+//!
+//! ```text
+//! dist/public/bundles/<role>-<os>-<arch>.<format>   0644, reproducible, no secret
+//! dist/public/manifest.json, SHA256SUMS             every public file
+//! dist/secret/<node>/user-data, …                   0600 below 0700
+//! dist/secret/manifest.json                         every secret file; apart, because secrets differ from cluster to cluster
+//! ```
+//!
+//! The whole directory appears in one step; a build that dies leaves the former one.
+
+mod error;
+pub mod manifest;
+mod swap;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::cluster::{Role, Target};
+use crate::digest::{Digest, HashingWriter};
+use crate::pack::Bundle;
+use crate::render::tree::TargetPath;
+use crate::report::{self, Event, Reporter};
+pub use error::DeliverError;
+use manifest::{BUNDLES, MANIFEST, PUBLIC, SECRET, SUMS};
+pub use manifest::{FileRecord, Manifest, Origin};
+use swap::Staging;
+
+/// What one node alone gets.
+#[derive(Debug, Clone)]
+pub struct NodeSeed<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// Its role.
+    pub role: Role,
+    /// Its base system.
+    pub target: &'a Target,
+    /// File name → content: `user-data`, `meta-data`, `network-config`.
+    pub files: BTreeMap<&'a str, &'a [u8]>,
+}
+
+/// A further public file, such as the lock.
+#[derive(Debug, Clone)]
+pub struct PublicFile<'a> {
+    /// Path below `public/`.
+    pub path: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+    /// Where it comes from, in a few words.
+    pub origin: &'a str,
+}
+
+/// What was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The directory.
+    pub path: PathBuf,
+    /// The public files.
+    pub public: Manifest,
+    /// The secret files.
+    pub secret: Manifest,
+    /// How many bundles were there already, with the right bytes, and were taken over as they are.
+    pub reused: usize,
+}
+
+/// Writes everything to a new directory and puts it at `out` in one step, in place of a former delivery.
+///
+/// # Errors
+/// A place that holds something else, a bundle whose layers were damaged in the store, and whatever the disk refuses; in each
+/// case `out` stays as it was.
+pub fn deliver(
+    bundles: &[Bundle],
+    seeds: &[NodeSeed<'_>],
+    files: &[PublicFile<'_>],
+    out: &Path,
+    reporter: &dyn Reporter,
+) -> Result<Delivery, DeliverError> {
+    let staging = Staging::begin(out)?;
+    staging.directory(&Path::new(PUBLIC).join(BUNDLES), 0o755)?;
+    staging.directory(Path::new(SECRET), 0o700)?;
+    let written: Vec<Result<bool, DeliverError>> =
+        bundles.par_iter().map(|bundle| write_bundle(bundle, &staging, reporter)).collect();
+    let mut reused = 0;
+    for was_there in written {
+        reused += usize::from(was_there?);
+    }
+    let mut public = Listed::default();
+    for bundle in bundles {
+        public.add(format!("{BUNDLES}/{}", bundle.file_name()), FileRecord::of_bundle(bundle))?;
+    }
+    for file in files {
+        public.add(file.path.to_owned(), FileRecord::of_bytes(file.bytes, Origin::made(file.origin)))?;
+        put(&staging, &format!("{PUBLIC}/{}", file.path), file.bytes, (0o755, 0o644))?;
+    }
+    let mut secret = Listed::default();
+    for seed in seeds {
+        for (name, bytes) in &seed.files {
+            let path = format!("{}/{name}", seed.node);
+            let mut record =
+                FileRecord::of_bytes(bytes, Origin::made("rendered from the cluster file and its secrets"));
+            record.node = Some(seed.node.to_owned());
+            record.role = Some(seed.role);
+            record.target = Some(seed.target.clone());
+            secret.add(path.clone(), record)?;
+            put(&staging, &format!("{SECRET}/{path}"), bytes, (0o700, 0o600))?;
+        }
+    }
+    let public = close(&staging, PUBLIC, public, (0o755, 0o644))?;
+    let secret = close(&staging, SECRET, secret, (0o700, 0o600))?;
+    let path = staging.commit()?;
+    Ok(Delivery { path, public, secret, reused })
+}
+
+/// Records by path, each path once and sound.
+#[derive(Default)]
+struct Listed(BTreeMap<String, FileRecord>);
+
+impl Listed {
+    fn add(&mut self, path: String, record: FileRecord) -> Result<(), DeliverError> {
+        let sound = format!("/{path}").parse::<TargetPath>().is_ok() && !path.contains('\\');
+        if !sound || path == MANIFEST || path == SUMS {
+            return Err(DeliverError::Path { path });
+        }
+        if self.0.contains_key(&path) {
+            return Err(DeliverError::Twice { path });
+        }
+        self.0.insert(path, record);
+        Ok(())
+    }
+}
+
+/// Writes the manifest and the sums of `directory`. The manifest is the mark of a delivery, so it must survive a loss of power.
+fn close(staging: &Staging, directory: &str, files: Listed, modes: (u32, u32)) -> Result<Manifest, DeliverError> {
+    let manifest = Manifest::new(files.0);
+    let json = manifest.to_json();
+    put(staging, &format!("{directory}/{SUMS}"), manifest.sums(&json).as_bytes(), modes)?;
+    let file = put(staging, &format!("{directory}/{MANIFEST}"), &json, modes)?;
+    file.sync_all().map_err(DeliverError::io("sync", &staging.path(directory)))?;
+    Ok(manifest)
+}
+
+fn put(staging: &Staging, path: &str, bytes: &[u8], modes: (u32, u32)) -> Result<File, DeliverError> {
+    let (directory_mode, file_mode) = modes;
+    if let Some(parent) = Path::new(path).parent() {
+        staging.directory(parent, directory_mode)?;
+    }
+    let mut file = staging.file(path, file_mode)?;
+    file.write_all(bytes).map_err(DeliverError::io("write", &staging.path(path)))?;
+    Ok(file)
+}
+
+/// Puts a bundle's file into the new directory; says whether the former delivery had it.
+fn write_bundle(bundle: &Bundle, staging: &Staging, reporter: &dyn Reporter) -> Result<bool, DeliverError> {
+    let name = bundle.file_name();
+    let below = format!("{PUBLIC}/{BUNDLES}/{name}");
+    if take_over(bundle, &staging.previous(&below), &staging.path(&below)) {
+        reporter.report(Event::Skipped { label: format!("deliver {name}"), reason: "it is there already".to_owned() });
+        return Ok(true);
+    }
+    let task = report::next_task();
+    reporter.report(Event::Started { task, label: format!("deliver {name}"), total: Some(bundle.size) });
+    let result = copy_bundle(bundle, staging, &below);
+    reporter.report(Event::Finished { task });
+    result.map(|()| false)
+}
+
+fn copy_bundle(bundle: &Bundle, staging: &Staging, below: &str) -> Result<(), DeliverError> {
+    let name = bundle.file_name();
+    let path = staging.path(below);
+    let mut out = HashingWriter::new(BufWriter::new(staging.file(below, 0o644)?));
+    bundle.write(&mut out).map_err(|source| DeliverError::Bundle { bundle: name.clone(), source: Box::new(source) })?;
+    out.flush().map_err(DeliverError::io("write", &path))?;
+    let (_, actual) = out.finish();
+    if actual != bundle.sha256 {
+        return Err(DeliverError::Changed { bundle: name, expected: bundle.sha256, actual });
+    }
+    Ok(())
+}
+
+/// Gives the former delivery's file a second name if its bytes, read again, are the bundle's. Any doubt means no.
+fn take_over(bundle: &Bundle, previous: &Path, new: &Path) -> bool {
+    let fits =
+        |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bundle.size);
+    let same =
+        |path: &Path| File::open(path).and_then(Digest::of_reader).is_ok_and(|(actual, _)| actual == bundle.sha256);
+    fits(previous) && same(previous) && plain(previous) && fs::hard_link(previous, new).is_ok()
+}
+
+/// Restores the mode that a delivered file has.
+fn plain(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).is_ok()
+}

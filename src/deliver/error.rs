@@ -1,0 +1,106 @@
+//! Why nothing was delivered.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::exit::{Exit, Explain};
+use crate::pack::PackError;
+
+/// A failure of delivery. What stood at the place before still stands there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The place is taken by something that khimg did not write.
+    #[error("{path} is not a directory that khimg delivered to before: {reason}")]
+    NotADist {
+        /// The place.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The place has no name of its own, such as `/`.
+    #[error("{path} is no place that a directory can be put at")]
+    Place {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A file that should be delivered has no sound relative path.
+    #[error("{path:?} is no path that can be delivered")]
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// Two files of one path.
+    #[error("{path} would be delivered twice")]
+    Twice {
+        /// The path.
+        path: String,
+    },
+    /// A bundle did not come out with the digest that it was packed with.
+    #[error("bundle {bundle} has {actual} instead of {expected}")]
+    Changed {
+        /// The bundle's file name.
+        bundle: String,
+        /// The digest that it was packed with.
+        expected: Digest,
+        /// The digest of what was written.
+        actual: Digest,
+    },
+    /// A bundle cannot be read from the store.
+    #[error("cannot write bundle {bundle}")]
+    Bundle {
+        /// The bundle's file name.
+        bundle: String,
+        /// Why not.
+        source: Box<PackError>,
+    },
+    /// The file system refused something.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl DeliverError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl Explain for DeliverError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotADist { .. } | Self::Place { .. } | Self::Path { .. } | Self::Twice { .. } => Exit::BadInput,
+            Self::Changed { .. } => Exit::Verification,
+            Self::Bundle { source, .. } => source.exit(),
+            Self::Io { .. } => Exit::LocalIo,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotADist { path, .. } => {
+                Some(format!("name another place with `--out DIR`, or remove {}", path.display()))
+            }
+            Self::Place { .. } => Some("name another place with `--out DIR`".to_owned()),
+            Self::Changed { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
+            Self::Bundle { source, .. } => source.hint(),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("free some space, or name another place with `--out DIR`".to_owned())
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("name a place that you may write to with `--out DIR`".to_owned())
+                }
+                _ => None,
+            },
+            Self::Path { .. } | Self::Twice { .. } => None,
+        }
+    }
+}
