@@ -50,6 +50,8 @@ pub mod pack;
 
 pub mod deliver;
 
+pub mod inspect;
+
 // Nouns that everybody uses.
 pub mod arch;
 
