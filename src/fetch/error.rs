@@ -6,7 +6,6 @@ use crate::catalog::vars::UnknownVariable;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::net::{NetError, address};
-use crate::registry::RegistryError;
 use crate::store::StoreError;
 
 /// A failure of `fetch`.
@@ -18,14 +17,11 @@ pub enum FetchError {
     /// A path of the lock does not fit below a base.
     #[error(transparent)]
     Path(#[from] address::JoinError),
-    /// A registry's base or repository that is none.
-    #[error(transparent)]
-    Place(RegistryError),
     /// No mirror in the order of trial serves a source.
-    #[error("no mirror in the cluster file's `mirrors` serves the source {of}")]
+    #[error("no mirror in the cluster file's `mirrors` serves the source {source_name}")]
     NoMirror {
         /// The source.
-        of: String,
+        source_name: String,
     },
     /// The network is forbidden, and the store lacks something.
     #[error("khimg is offline, and the store lacks {}", listed(missing))]
@@ -51,34 +47,7 @@ pub enum FetchError {
 #[derive(Debug)]
 pub struct Failed {
     /// One failure for each artifact, in the lock's order.
-    pub failures: Vec<Failure>,
-}
-
-/// Why one artifact could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// A package or a file.
-    #[error(transparent)]
-    Blob(#[from] NetError),
-    /// An image.
-    #[error(transparent)]
-    Image(#[from] RegistryError),
-}
-
-impl Explain for Failure {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Blob(source) => source.exit(),
-            Self::Image(source) => source.exit(),
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Blob(source) => source.hint(),
-            Self::Image(source) => source.hint(),
-        }
-    }
+    pub failures: Vec<NetError>,
 }
 
 /// An error names so many things; the rest is counted.
@@ -117,7 +86,7 @@ impl fmt::Display for Failed {
 
 impl Failed {
     /// The failure that matters most: a full disk before wrong bytes before a broken network.
-    fn worst(&self) -> Option<&Failure> {
+    fn worst(&self) -> Option<&NetError> {
         self.failures.iter().max_by_key(|failure| match failure.exit() {
             Exit::LocalIo => 2,
             Exit::Verification => 1,
@@ -130,7 +99,6 @@ impl Explain for FetchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } => Exit::BadInput,
-            Self::Place(source) => source.exit(),
             Self::Offline { .. } => Exit::Network,
             Self::Failed(failed) => failed.worst().map_or(Exit::Network, Explain::exit),
             Self::Store(source) => source.exit(),
@@ -144,7 +112,6 @@ impl Explain for FetchError {
             Self::NoMirror { .. } => {
                 Some("add a mirror that serves it to `mirrors` in the cluster file: `khimg catalog show`".to_owned())
             }
-            Self::Place(source) => source.hint(),
             Self::Offline { .. } => Some("run `khimg fetch` where there is a network".to_owned()),
             Self::Failed(failed) => failed.worst().and_then(Explain::hint),
             Self::Store(source) => source.hint(),

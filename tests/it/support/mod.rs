@@ -15,3 +15,4 @@ pub mod proxy;
 pub mod registry;
 pub mod sandbox;
 pub mod tokens;
+pub mod workshop;
