@@ -208,7 +208,6 @@ pub fn try_render(
 }
 
 /// Writes a node's files under a new directory, as they would lie on the node.
-#[allow(dead_code)]
 pub fn unpack(rendered: &Rendered, node: &str) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let root = tempfile::tempdir().expect("a directory");

@@ -3,4 +3,5 @@
 mod fixture;
 mod golden;
 mod layers;
+mod programs;
 mod secrecy;
