@@ -5,3 +5,5 @@ mod golden;
 mod layers;
 mod programs;
 mod secrecy;
+mod seeds;
+mod stage0;
