@@ -26,7 +26,7 @@ use crate::catalog::{Catalog, Facts};
 use crate::cluster::{Cluster, KubernetesVersion, Node, Role, Target};
 use crate::inventory::Inventory;
 use crate::kubernetes::quirks;
-use crate::profile::{Part, Profile, Profiles};
+use crate::profile::{self, Part, Profile, Profiles};
 use crate::secrets::Secrets;
 use context::RoleContext;
 pub use error::RenderError;
@@ -160,7 +160,7 @@ impl<'a> RoleStage<'a> {
     fn new(inputs: &'a Inputs<'a>, engine: &'a Engine, role: Role, target: &'a Target) -> Result<Self, RenderError> {
         let Inputs { cluster, catalog, inventory, .. } = *inputs;
         let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
-        let facts = facts_of(cluster, catalog, role, target);
+        let facts = profile::facts(cluster, catalog, role, target);
         let mut layers = Vec::new();
         for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]) {
             let layer = inputs
@@ -290,22 +290,4 @@ impl Rendered {
         all.0.extend(node.secret.0.clone());
         Some(all)
     }
-}
-
-fn facts_of(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
-    let family = catalog.systems.get(&target.os).map_or("debian", |system| system.family.as_str());
-    let text = |value: &str| value.to_owned();
-    [
-        ("role", text(role.name())),
-        ("os", text(&target.os)),
-        ("arch", text(target.arch.name())),
-        ("family", text(family)),
-        ("runtime", format!("{:?}", cluster.runtime).to_lowercase()),
-        ("endpoint", text(cluster.endpoint.mode.name())),
-        ("etcd", format!("{:?}", cluster.etcd).to_lowercase()),
-        ("cni", text(cluster.network.cni.name())),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
 }
