@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use khimg::arch::Arch;
-use khimg::catalog::{Catalog, Condition};
+use khimg::catalog::Catalog;
 use khimg::cluster::{
     Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime, Target,
     VersionRequest,
@@ -11,7 +11,7 @@ use khimg::cluster::{
 use khimg::digest::Digest;
 use khimg::inventory::Inventory;
 use khimg::lock::{Blob, Image, Lock, Package, Proof, Why};
-use khimg::profile::{Part, Profile, Profiles};
+use khimg::profile::Profiles;
 use khimg::render::{Inputs, Overlays, Rendered, render};
 use khimg::secrets::Secrets;
 
@@ -128,58 +128,14 @@ pub fn lock() -> Lock {
     }
 }
 
-/// `name` or `name when fact=value|value`.
-fn parts(texts: &[&str]) -> Vec<Part> {
-    let part = |text: &&str| {
-        let (name, when) = text.split_once(" when ").unwrap_or((text, ""));
-        let when: Condition = match when.split_once('=') {
-            Some((fact, values)) => {
-                serde_saphyr::from_str(&format!("{{{fact}: [{}]}}", values.replace('|', ", "))).expect("a condition")
-            }
-            None => Condition::default(),
-        };
-        Part { name: name.to_owned(), when }
-    };
-    texts.iter().map(part).collect()
-}
-
-pub fn profiles() -> Profiles {
-    let profile = |role, layers: &[&str], enable: &[&str]| {
-        let profile = Profile {
-            role,
-            description: String::new(),
-            components: Vec::new(),
-            layers: parts(layers),
-            enable: parts(enable),
-            mask: parts(&["swap.target"]),
-        };
-        (role, profile)
-    };
-    let nodes = ["base", "chrony", "containerd when runtime=containerd", "kubernetes"];
-    let networks = ["cni-bridge when cni=bridge", "cni-flannel when cni=flannel"];
-    let stacked = ["haproxy when endpoint=stacked", "keepalived when endpoint=stacked|vip-only"];
-    Profiles::from([
-        profile(
-            Role::Master,
-            &[&nodes[..], &networks, &stacked].concat(),
-            &["kubelet.service", "khimg-node.service", "haproxy.service when endpoint=stacked"],
-        ),
-        profile(Role::Worker, &[&nodes[..], &networks].concat(), &["kubelet.service", "khimg-node.service"]),
-        profile(Role::Lb, &["base", "chrony", "haproxy", "keepalived when endpoint=dedicated"], &["haproxy.service"]),
-        profile(Role::Etcd, &["base", "chrony", "etcd"], &["etcd.service"]),
-    ])
-}
-
+/// The built-in catalogue.
 pub fn catalog() -> Catalog {
-    Catalog {
-        sources: BTreeMap::new(),
-        keys: BTreeMap::new(),
-        components: BTreeMap::new(),
-        systems: BTreeMap::new(),
-        digests: BTreeMap::new(),
-        kubernetes: khimg::kubernetes::Releases::default(),
-        limits: Vec::new(),
-    }
+    khimg::catalog::load(None).expect("the built-in catalogue")
+}
+
+/// The built-in profiles.
+pub fn profiles() -> Profiles {
+    khimg::profile::load(None, &catalog()).expect("the built-in profiles")
 }
 
 pub fn overlays() -> Overlays {

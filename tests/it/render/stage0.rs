@@ -51,7 +51,13 @@ impl Machine {
             text.push_str(&format!("{name}='{path}'\n{name}_SHA256='{digest}'\n{name}_SIZE='{size}'\n"));
         }
         std::fs::write(&conf, text).expect("a file");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays/stage0/etc/khimg/stage0");
+        // The script adds the usual directories to PATH; here PATH is the test's.
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays/stage0/etc/khimg/stage0");
+        let source = std::fs::read_to_string(source).expect("stage 0");
+        let (before, after) = source.split_once("PATH=${PATH:-}:").expect("the line that sets PATH");
+        let after = after.split_once('\n').expect("a line").1;
+        let script = self.folder.path().join("stage0");
+        std::fs::write(&script, format!("{before}{after}")).expect("a file");
         let (program, arguments) = shell.split_first().expect("a shell");
         Command::new(program).args(arguments).arg(script).arg(&conf).env("PATH", path).output().expect("a shell")
     }
@@ -136,11 +142,11 @@ fn every_loader_does() {
             println!("skipped: every_loader_does: no {loader} or another tool on this machine");
             continue;
         };
-        // Stage 0 adds the usual directories to PATH; a shell function cannot be found by `command -v` of a child, so the
-        // others are hidden by copying the script without that line.
         let depot = machine.depot();
         let output = machine.run(&["/bin/dash"], &[&url(&depot)], &path);
         machine.installed(&output);
+        let agent = depot.log()[0].header("user-agent").unwrap_or_default().to_lowercase();
+        assert!(agent.contains(if loader == "python3" { "python" } else { loader }), "{loader}: {agent}");
     }
 }
 
