@@ -150,3 +150,31 @@ fn names_repositories_as_each_mirror_does() {
     assert_eq!(registry.repositories("lan", "coredns/coredns"), ["coredns/coredns", "coredns"]);
     assert_eq!(registry.repositories("lan", "pause"), ["pause"]);
 }
+
+/// Every pinned key with a file passes the policy on signatures' keys: it is found in its file by its fingerprint.
+#[test]
+fn keys_have_the_pinned_fingerprints() {
+    let catalog = built_in();
+    for (name, source) in &catalog.sources {
+        let Source::Apt(apt) = source else { continue };
+        for file in &apt.keys {
+            let mut keyring = khimg::openpgp::Keyring::new(Vec::<&[u8]>::new(), &apt.fingerprints).expect("empty");
+            let added = keyring.add(&catalog.keys[file]).expect("a key");
+            assert_eq!(added, 1, "{name}: {file}");
+        }
+    }
+}
+
+/// A profile names no layer that is not there, and every layer but the seed's own belongs to a profile.
+#[test]
+fn layers_exist() {
+    let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays");
+    let there: BTreeSet<String> = std::fs::read_dir(&overlays)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
+        .filter(|name| name != "stage0")
+        .collect();
+    let profiles = profile::load(None, &built_in()).unwrap_or_else(|problems| panic!("{problems}"));
+    let named = profiles.values().flat_map(|profile| &profile.layers).map(|part| part.name.clone()).collect();
+    assert_eq!(there, named);
+}
