@@ -122,7 +122,11 @@ fn find<'u>(universe: &Universe<'u>, root: &Root<'_>) -> Result<Offer<'u>, Closu
 }
 
 fn unknown(universe: &Universe<'_>, name: &str, asks: &str) -> ClosureError {
-    ClosureError::UnknownPackage { name: name.to_owned(), asks: asks.to_owned(), near: universe.similar(name) }
+    let virtually = universe.candidates(&Relation { name, qualifier: None, version: None });
+    let mut near: Vec<String> = virtually.iter().map(|offer| offer.package.name.to_owned()).collect();
+    near.truncate(5);
+    let near = if near.is_empty() { universe.similar(name) } else { near };
+    ClosureError::UnknownPackage { name: name.to_owned(), asks: asks.to_owned(), near }
 }
 
 /// A search for what satisfies everything in a plan.

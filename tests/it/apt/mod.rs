@@ -1,0 +1,184 @@
+//! Debian repositories: signatures, indices, closures compared with apt.
+
+mod closure;
+mod signature;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use khimg::arch::Arch;
+use khimg::catalog::system::Base;
+use khimg::catalog::{AptLayout, AptSource, Catalog, Source, System};
+use khimg::cluster::{
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Target, Trust,
+};
+use khimg::kubernetes::releases::Releases;
+use khimg::lock::Lock;
+use khimg::mirrors::{Mirrors, SystemEntry};
+use khimg::net::{Net, NetOptions};
+use khimg::profile::{PackageRequirement, Requirements, RoleRequirements};
+use khimg::report::{Event, Reporter};
+use khimg::resolve::{Resolution, ResolveError, Upgrade, resolve};
+use khimg::store::Store;
+
+/// Keeps what it is told.
+#[derive(Default)]
+pub struct Told(Mutex<Vec<Event>>);
+
+impl Reporter for Told {
+    fn report(&self, event: Event) {
+        self.0.lock().expect("lock").push(event);
+    }
+}
+
+impl Told {
+    /// All notes and warnings, one per line.
+    pub fn text(&self) -> String {
+        let events = self.0.lock().expect("lock");
+        let lines = events.iter().filter_map(|event| match event {
+            Event::Note { text } => Some(format!("note: {text}\n")),
+            Event::Warning { text } => Some(format!("warning: {text}\n")),
+            _ => None,
+        });
+        lines.collect()
+    }
+}
+
+/// Everything that a resolution needs, on a store of its own.
+pub struct Bench {
+    pub catalog: Catalog,
+    pub order: Vec<String>,
+    pub trust: BTreeMap<String, Trust>,
+    pub system: Vec<SystemEntry>,
+    pub previous: Option<Lock>,
+    pub upgrade: Upgrade,
+    pub told: Arc<Told>,
+    pub store: Store,
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// With one operating system, `debian-12`, which draws from `sources`, in order.
+    pub fn new(sources: &[(&str, AptSource)], base: Base) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let system = System {
+            family: "debian".to_owned(),
+            codename: "bookworm".to_owned(),
+            sources: sources.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            base,
+        };
+        let catalog = Catalog {
+            sources: sources.iter().map(|(name, apt)| ((*name).to_owned(), Source::Apt(apt.clone()))).collect(),
+            keys: BTreeMap::new(),
+            components: BTreeMap::new(),
+            systems: [("debian-12".to_owned(), system)].into(),
+            digests: BTreeMap::new(),
+            kubernetes: Releases::default(),
+            limits: Vec::new(),
+        };
+        Self {
+            catalog,
+            order: vec!["first".to_owned(), "second".to_owned(), "third".to_owned(), "system".to_owned()],
+            trust: BTreeMap::new(),
+            system: Vec::new(),
+            previous: None,
+            upgrade: Upgrade::Nothing,
+            told: Arc::default(),
+            store: Store::open(&directory.path().join("store")).expect("a store"),
+            directory,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn net(&self) -> Net {
+        Net::new(NetOptions::default(), self.told.clone()).expect("a client")
+    }
+
+    pub fn mirrors(&self) -> Mirrors {
+        Mirrors::new(&cluster(&self.order, &self.trust), self.system.clone())
+    }
+
+    /// Resolves the packages that role `lb` asks for.
+    pub fn resolve(&self, packages: &[(&str, Option<&str>)]) -> Result<Resolution, ResolveError> {
+        self.resolve_all(&requirements("1.20.2", packages))
+    }
+
+    pub fn resolve_all(&self, requirements: &Requirements) -> Result<Resolution, ResolveError> {
+        let (mirrors, net) = (self.mirrors(), self.net());
+        let work =
+            resolve(requirements, &self.catalog, &mirrors, &net, &self.store, self.previous.as_ref(), &self.upgrade);
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
+    }
+}
+
+pub fn target() -> Target {
+    Target { os: "debian-12".to_owned(), arch: Arch::Amd64 }
+}
+
+/// Role `lb` asks for packages, each on behalf of a component of the same name.
+pub fn requirements(kubernetes: &str, packages: &[(&str, Option<&str>)]) -> Requirements {
+    let packages = packages.iter().map(|(name, version)| PackageRequirement {
+        component: (*name).to_owned(),
+        name: (*name).to_owned(),
+        version: version.map(str::to_owned),
+        sources: Vec::new(),
+    });
+    let role = RoleRequirements {
+        role: Role::Lb,
+        target: target(),
+        packages: packages.collect(),
+        files: Vec::new(),
+        images: Vec::new(),
+    };
+    Requirements { kubernetes: kubernetes.parse().expect("a version"), roles: vec![role] }
+}
+
+/// A source of one suite, `bookworm`, with one component, `main`.
+pub fn source(fingerprints: &[&str], mirrors: &[(&str, &str)]) -> AptSource {
+    AptSource {
+        layout: AptLayout::Suite { suites: vec!["{codename}".to_owned()], components: vec!["main".to_owned()] },
+        fingerprints: fingerprints.iter().map(|text| (*text).to_owned()).collect(),
+        keys: vec!["key".to_owned()],
+        key_path: None,
+        frozen: false,
+        mirrors: mirrors.iter().map(|(name, base)| ((*name).to_owned(), (*base).to_owned())).collect(),
+    }
+}
+
+fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
+    let net = |text: &str| text.parse().expect("a network");
+    Cluster {
+        name: "test".to_owned(),
+        kubernetes: "1.20.2".parse().expect("a version"),
+        target: target(),
+        runtime: Runtime::Containerd,
+        endpoint: Endpoint {
+            mode: EndpointMode::Stacked,
+            address: "192.168.30.200".parse().expect("an address"),
+            port: 8443,
+            interface: "ens160".to_owned(),
+            virtual_router_id: 50,
+        },
+        etcd: EtcdMode::Stacked,
+        bootstrap: Bootstrap::Symmetric,
+        network: Network {
+            pod_subnet: net("10.244.0.0/16"),
+            service_subnet: net("10.96.0.0/12"),
+            dns_domain: "cluster.local".to_owned(),
+            cni: Cni::Flannel,
+            dns: Dns::Coredns,
+            kube_proxy: KubeProxy::Iptables,
+        },
+        mirrors: order.to_vec(),
+        mirror_definitions: BTreeMap::new(),
+        depots: Vec::new(),
+        trust: trust.clone(),
+        components: BTreeMap::new(),
+        join_until: jiff::SignedDuration::from_hours(720),
+        nodes: Vec::new(),
+    }
+}
