@@ -1,10 +1,11 @@
 //! Debian repositories: signatures, indices, closures compared with apt.
 
+mod archive;
 mod closure;
+mod repository;
 mod signature;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use khimg::arch::Arch;
@@ -55,7 +56,7 @@ pub struct Bench {
     pub upgrade: Upgrade,
     pub told: Arc<Told>,
     pub store: Store,
-    directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Bench {
@@ -86,12 +87,8 @@ impl Bench {
             upgrade: Upgrade::Nothing,
             told: Arc::default(),
             store: Store::open(&directory.path().join("store")).expect("a store"),
-            directory,
+            _directory: directory,
         }
-    }
-
-    pub fn path(&self) -> &Path {
-        self.directory.path()
     }
 
     pub fn net(&self) -> Net {
