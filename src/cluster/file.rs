@@ -60,8 +60,8 @@ pub struct ClusterFile {
     /// How long after the first boot a seed may still join: a number with m, h or d, such as 30d.
     #[serde(default = "default::join_until")]
     pub join_until: String,
-    /// The machines.
-    #[schemars(length(min = 1))]
+    /// The machines, at most 5000: beyond that Kubernetes itself is not tested (its documentation, "Considerations for large clusters").
+    #[schemars(length(min = 1, max = 5000))]
     pub nodes: Vec<NodeFile>,
 }
 

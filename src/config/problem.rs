@@ -32,7 +32,7 @@ pub(super) struct Place {
 impl Problem {
     /// A bad input without a place: one sentence, lower-case start, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, exit: Exit::BadInput, place: None }
+        Self { message: bounded(message.into()), help: None, exit: Exit::BadInput, place: None }
     }
 
     /// A file that cannot be read.
@@ -63,7 +63,7 @@ impl Problem {
     /// The same with a remedy.
     #[must_use]
     pub fn with_help(mut self, help: Option<String>) -> Self {
-        self.help = help;
+        self.help = help.map(bounded);
         self
     }
 
@@ -120,6 +120,16 @@ impl Problem {
     fn order(&self) -> (&str, usize) {
         self.place.as_ref().map_or(("", 0), |place| (place.source.name.as_str(), place.span.start))
     }
+}
+
+/// A sentence may quote the file, and the file may be a megabyte of one word.
+fn bounded(mut text: String) -> String {
+    const MOST: usize = 1000;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
 }
 
 /// Everything wrong with the files that were read, in the order of the files. Its `Display` is the whole report: each problem

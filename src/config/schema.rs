@@ -11,6 +11,9 @@ use super::describe::{found, kind, listing};
 use super::node::Value;
 use super::{Document, Problem, segment, suggest};
 
+/// More violations than this are not looked for: placing each takes time, and nobody reads them.
+const MAX_FINDINGS: usize = 1000;
+
 /// Checks `json`, the plain form of `document`, against `schema`. Numbers that stand where a text is wanted become the text that
 /// the user wrote: YAML takes `1.30` for the number 1.3, but a version has no other spelling.
 pub(super) fn check(schema: &Json, document: &Document, json: &mut Json) -> Vec<Finding> {
@@ -31,7 +34,11 @@ pub(super) fn check(schema: &Json, document: &Document, json: &mut Json) -> Vec<
     let mut findings = Vec::new();
     for error in validator.iter_errors(json) {
         explain(schema, &error, &mut findings);
+        if findings.len() >= MAX_FINDINGS {
+            break;
+        }
     }
+    findings.truncate(MAX_FINDINGS);
     // A key that is only misspelt is not missing as well.
     let meant: BTreeSet<String> = findings.iter().filter_map(|finding| finding.meant.clone()).collect();
     findings.retain(|finding| finding.missing.as_ref().is_none_or(|missing| !meant.contains(missing)));
@@ -105,7 +112,7 @@ fn explain(schema: &Json, error: &ValidationError<'_>, findings: &mut Vec<Findin
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             let known = properties(schema, error);
-            findings.extend(unexpected.iter().map(|key| unknown_key(schema, error, key, &known)));
+            findings.extend(unexpected.iter().take(MAX_FINDINGS).map(|key| unknown_key(schema, error, key, &known)));
         }
         Kind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
@@ -138,6 +145,13 @@ fn explain(schema: &Json, error: &ValidationError<'_>, findings: &mut Vec<Findin
             findings.push(Finding::value(error, "the list is empty".to_owned(), Some("add an item".to_owned())));
         }
         Kind::MinItems { .. } => findings.push(Finding::value(error, "the list is too short".to_owned(), None)),
+        Kind::MaxItems { limit } => {
+            findings.push(Finding::value(
+                error,
+                "the list is too long".to_owned(),
+                Some(format!("the most is {limit}")),
+            ));
+        }
         Kind::UniqueItems => findings.push(Finding::value(error, "the list has the same item twice".to_owned(), None)),
         Kind::MinLength { .. } => findings.push(Finding::value(error, "the text is too short".to_owned(), None)),
         Kind::Pattern { pattern } => {

@@ -6,6 +6,7 @@ use crate::catalog::vars::UnknownVariable;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::net::{NetError, address};
+use crate::registry::RegistryError;
 use crate::store::StoreError;
 
 /// A failure of `fetch`.
@@ -17,11 +18,14 @@ pub enum FetchError {
     /// A path of the lock does not fit below a base.
     #[error(transparent)]
     Path(#[from] address::JoinError),
+    /// A registry's base or repository that is none.
+    #[error(transparent)]
+    Place(RegistryError),
     /// No mirror in the order of trial serves a source.
-    #[error("no mirror in the cluster file's `mirrors` serves the source {source_name}")]
+    #[error("no mirror in the cluster file's `mirrors` serves the source {of}")]
     NoMirror {
         /// The source.
-        source_name: String,
+        of: String,
     },
     /// The network is forbidden, and the store lacks something.
     #[error("khimg is offline, and the store lacks {}", listed(missing))]
@@ -47,7 +51,34 @@ pub enum FetchError {
 #[derive(Debug)]
 pub struct Failed {
     /// One failure for each artifact, in the lock's order.
-    pub failures: Vec<NetError>,
+    pub failures: Vec<Failure>,
+}
+
+/// Why one artifact could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A package or a file.
+    #[error(transparent)]
+    Blob(#[from] NetError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] RegistryError),
+}
+
+impl Explain for Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Blob(source) => source.exit(),
+            Self::Image(source) => source.exit(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Blob(source) => source.hint(),
+            Self::Image(source) => source.hint(),
+        }
+    }
 }
 
 /// An error names so many things; the rest is counted.
@@ -86,7 +117,7 @@ impl fmt::Display for Failed {
 
 impl Failed {
     /// The failure that matters most: a full disk before wrong bytes before a broken network.
-    fn worst(&self) -> Option<&NetError> {
+    fn worst(&self) -> Option<&Failure> {
         self.failures.iter().max_by_key(|failure| match failure.exit() {
             Exit::LocalIo => 2,
             Exit::Verification => 1,
@@ -99,6 +130,7 @@ impl Explain for FetchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } => Exit::BadInput,
+            Self::Place(source) => source.exit(),
             Self::Offline { .. } => Exit::Network,
             Self::Failed(failed) => failed.worst().map_or(Exit::Network, Explain::exit),
             Self::Store(source) => source.exit(),
@@ -112,6 +144,7 @@ impl Explain for FetchError {
             Self::NoMirror { .. } => {
                 Some("add a mirror that serves it to `mirrors` in the cluster file: `khimg catalog show`".to_owned())
             }
+            Self::Place(source) => source.hint(),
             Self::Offline { .. } => Some("run `khimg fetch` where there is a network".to_owned()),
             Self::Failed(failed) => failed.worst().and_then(Explain::hint),
             Self::Store(source) => source.hint(),

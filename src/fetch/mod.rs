@@ -13,12 +13,13 @@ use futures_util::stream::{self, StreamExt};
 use crate::catalog::Catalog;
 use crate::cluster::Role;
 use crate::digest::Digest;
-use crate::lock::Lock;
+use crate::lock::{Image, Lock};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
+use crate::registry::{Credentials, Registry};
 use crate::report::Event;
-use crate::store::{Store, Verified};
-pub use error::{Failed, FetchError};
+use crate::store::{Store, StoreError, Verified};
+pub use error::{Failed, Failure, FetchError};
 use plan::Plan;
 
 /// Every blob that was asked for, proven.
@@ -49,7 +50,7 @@ impl Fetched {
     }
 }
 
-/// Brings everything that `lock` names for `roles` (all where `None`) into `store`.
+/// Brings everything that `lock` names for `roles` (all where `None`) into `store`; `credentials` are for registries that ask.
 ///
 /// Goes on after a failure, so that one error names everything that is missing and the next try begins with all the rest.
 ///
@@ -61,55 +62,107 @@ pub async fn fetch(
     mirrors: &Mirrors,
     net: &Net,
     store: &Store,
+    credentials: &Credentials,
     roles: Option<&[Role]>,
 ) -> Result<Fetched, FetchError> {
     let plan = Plan::new(lock, catalog, mirrors, roles)?;
-    let mut blobs = BTreeMap::new();
-    let mut missing = Vec::new();
-    for wanted in plan.downloads {
-        match stored(store, &wanted.digest, wanted.size)? {
-            Some(blob) => {
-                let reason = "in the store".to_owned();
-                net.reporter().report(Event::Skipped { label: wanted.label, reason });
-                blobs.insert(blob.digest(), blob);
-            }
-            None => missing.push(wanted),
+    let mut work = Work::default();
+    let mut downloads = Vec::new();
+    for wanted in &plan.downloads {
+        let local = wanted.origins.iter().any(|source| source.url.scheme() == "file");
+        if work.lacks(store, &wanted.label, &[(wanted.digest, wanted.size)], !net.is_offline() || local)? {
+            downloads.push(wanted);
         }
     }
-    let served_locally = |url: &url::Url| url.scheme() == "file";
-    let (possible, offline): (Vec<_>, Vec<_>) = missing
-        .into_iter()
-        .partition(|wanted| !net.is_offline() || wanted.origins.iter().any(|source| served_locally(&source.url)));
-    if !offline.is_empty() {
-        return Err(FetchError::Offline { missing: offline.into_iter().map(|wanted| wanted.label).collect() });
+    let mut images = Vec::new();
+    for (image, places) in &plan.images {
+        let label = format!("{} {}", image.name, image.arch);
+        if work.lacks(store, &label, &parts(image), !net.is_offline())? {
+            images.push((*image, places));
+        }
     }
-    let mut new = BTreeSet::new();
-    let mut failures = Vec::new();
+    if !work.unreachable.is_empty() {
+        return Err(FetchError::Offline { missing: work.unreachable });
+    }
+    for label in work.present {
+        net.reporter().report(Event::Skipped { label, reason: "in the store".to_owned() });
+    }
+    let registry = Registry::new(net, credentials.clone());
     // More at once than the network's own limits allow, so that a busy host does not keep others waiting.
-    let mut results = stream::iter(possible.iter().enumerate())
-        .map(async |(index, wanted)| (index, net.download(wanted, store).await))
-        .buffer_unordered(net.jobs() * 4);
-    while let Some((index, result)) = results.next().await {
-        match result {
-            Ok(blob) => {
-                new.insert(blob.digest());
-                blobs.insert(blob.digest(), blob);
-            }
-            Err(source) => failures.push((index, source)),
-        }
+    let files = stream::iter(downloads.iter().enumerate())
+        .map(async |(index, wanted)| (index, net.download(wanted, store).await.map(drop).map_err(Failure::Blob)))
+        .buffer_unordered(net.jobs() * 4)
+        .collect();
+    let images = stream::iter(images.iter().enumerate())
+        .map(async |(index, (image, places))| {
+            (index, registry.download(image, places, store).await.map_err(Failure::Image))
+        })
+        .buffer_unordered(net.jobs())
+        .collect();
+    let (files, images) = tokio::join!(files, images);
+    let failures: Vec<Failure> = failures(files).chain(failures(images)).collect();
+    if !failures.is_empty() {
+        return Err(FetchError::Failed(Failed { failures }));
     }
-    if failures.is_empty() {
-        return Ok(Fetched { blobs, new });
+    let mut blobs = BTreeMap::new();
+    for digest in work.wanted {
+        let blob = store.get(&digest)?.ok_or(FetchError::NotFetched { digest })?;
+        blobs.insert(digest, blob);
     }
-    failures.sort_by_key(|(index, _)| *index);
-    Err(FetchError::Failed(Failed { failures: failures.into_iter().map(|(_, source)| source).collect() }))
+    Ok(Fetched { blobs, new: work.missing })
 }
 
-/// A blob of the store whose size is right; one that is not was damaged, and makes room for a new one.
-fn stored(store: &Store, digest: &Digest, size: Option<u64>) -> Result<Option<Verified>, FetchError> {
-    let Some(blob) = store.get(digest)? else { return Ok(None) };
-    if size.is_none_or(|size| size == blob.size()) {
-        return Ok(Some(blob));
+/// What failed, in the plan's order and not in that of time.
+fn failures(mut results: Vec<(usize, Result<(), Failure>)>) -> impl Iterator<Item = Failure> {
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().filter_map(|(_, result)| result.err())
+}
+
+/// Everything of an image that a node needs: not the index of all platforms.
+fn parts(image: &Image) -> Vec<(Digest, Option<u64>)> {
+    let parts = [&image.manifest, &image.config].into_iter().chain(&image.layers);
+    parts.map(|blob| (blob.sha256, Some(blob.size))).collect()
+}
+
+/// What the store has and lacks of a plan.
+#[derive(Default)]
+struct Work {
+    wanted: BTreeSet<Digest>,
+    missing: BTreeSet<Digest>,
+    /// Labels of what is complete.
+    present: Vec<String>,
+    /// Labels of what is missing and cannot be had offline.
+    unreachable: Vec<String>,
+}
+
+impl Work {
+    /// Looks for the blobs of one artifact; whether any must be fetched.
+    fn lacks(
+        &mut self,
+        store: &Store,
+        label: &str,
+        blobs: &[(Digest, Option<u64>)],
+        reachable: bool,
+    ) -> Result<bool, StoreError> {
+        let mut lacks = false;
+        for (digest, size) in blobs {
+            self.wanted.insert(*digest);
+            if !is_stored(store, digest, *size)? {
+                self.missing.insert(*digest);
+                lacks = true;
+            }
+        }
+        match (lacks, reachable) {
+            (false, _) => self.present.push(label.to_owned()),
+            (true, false) => self.unreachable.push(label.to_owned()),
+            (true, true) => {}
+        }
+        Ok(lacks)
     }
-    Ok(store.reprove(blob)?)
+}
+
+/// Whether the store has a blob. One of the wrong size is looked at again; if it was damaged, it makes room for a new one.
+fn is_stored(store: &Store, digest: &Digest, size: Option<u64>) -> Result<bool, StoreError> {
+    let Some(blob) = store.get(digest)? else { return Ok(false) };
+    Ok(size.is_none_or(|size| size == blob.size()) || store.reprove(blob)?.is_some())
 }

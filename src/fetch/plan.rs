@@ -7,21 +7,29 @@ use crate::catalog::{Catalog, Vars};
 use crate::cluster::Role;
 use crate::digest::Digest;
 use crate::fetch::FetchError;
-use crate::lock::{Lock, Why};
+use crate::lock::{Image, Lock, Why};
 use crate::mirrors::Mirrors;
 use crate::net::{Download, Source, address};
+use crate::registry::Place;
 
 /// The largest file whose size no publisher tells, in bytes: 2 GiB. Kubernetes' own programs have about a tenth of it.
 const LARGEST_FILE: u64 = 2 << 30;
 
 /// Everything to fetch.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     /// Packages and files in the lock's order, each digest once.
     pub downloads: Vec<Download>,
+    /// Images in the lock's order, with the places that may have them.
+    pub images: Vec<(&'a Image, Vec<Place>)>,
 }
 
-impl Plan {
-    pub fn new(lock: &Lock, catalog: &Catalog, mirrors: &Mirrors, roles: Option<&[Role]>) -> Result<Self, FetchError> {
+impl<'a> Plan<'a> {
+    pub fn new(
+        lock: &'a Lock,
+        catalog: &Catalog,
+        mirrors: &Mirrors,
+        roles: Option<&[Role]>,
+    ) -> Result<Self, FetchError> {
         let wanted = |why: &[Why]| roles.is_none_or(|roles| why.iter().any(|why| roles.contains(&why.role)));
         let mut downloads = Downloads::default();
         for package in lock.packages.iter().filter(|package| wanted(&package.why)) {
@@ -38,7 +46,13 @@ impl Plan {
             let origins = origins(catalog, mirrors, &file.source, &vars(lock, file.arch), &file.path)?;
             downloads.add(label, file.sha256, file.size, origins);
         }
-        Ok(Self { downloads: downloads.all })
+        let mut images = Vec::new();
+        for image in lock.images.iter().filter(|image| wanted(&image.why)) {
+            let origins = mirrors.origins(catalog, &image.source, &vars(lock, image.arch))?;
+            let places = Place::all(catalog, &image.source, &image.repository, &origins).map_err(FetchError::Place)?;
+            images.push((image, places));
+        }
+        Ok(Self { downloads: downloads.all, images })
     }
 }
 
@@ -63,7 +77,7 @@ fn origins(
         origins.push(Source { mirror: origin.mirror, url, authorization: None });
     }
     if origins.is_empty() {
-        return Err(FetchError::NoMirror { source_name: source.to_owned() });
+        return Err(FetchError::NoMirror { of: source.to_owned() });
     }
     Ok(origins)
 }

@@ -112,7 +112,7 @@ impl Net {
                 Claim::Busy => {}
             }
             if !told {
-                self.note(format!("waiting for another khimg that is fetching {}", download.label));
+                self.note(format!("waiting for {}, which is being fetched already", download.label));
                 told = true;
             }
             tokio::time::sleep(ELSEWHERE).await;

@@ -2,6 +2,8 @@
 
 use super::apt::attempt::RepositoryError;
 use super::apt::error::ClosureError;
+use super::file::FileError;
+use super::image::ImageError;
 use crate::catalog::vars::UnknownVariable;
 use crate::cluster::{Role, Target, VersionRequest};
 use crate::exit::{Exit, Explain};
@@ -65,6 +67,12 @@ pub enum ResolveError {
         /// Its family.
         family: String,
     },
+    /// A plain file that cannot be pinned.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An image that cannot be pinned.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A text of the catalogue or the cluster file that cannot be filled in.
     #[error(transparent)]
     Variable(#[from] UnknownVariable),
@@ -74,6 +82,8 @@ impl Explain for ResolveError {
     fn exit(&self) -> Exit {
         match self {
             Self::Repository(error) => error.exit(),
+            Self::File(error) => error.exit(),
+            Self::Image(error) => error.exit(),
             Self::Closure { source, .. } => source.exit(),
             Self::NoPatch { .. } | Self::UnsupportedFamily { .. } => Exit::Unsupported,
             Self::Keys { .. }
@@ -87,6 +97,8 @@ impl Explain for ResolveError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Repository(error) => error.hint(),
+            Self::File(error) => error.hint(),
+            Self::Image(error) => error.hint(),
             Self::Closure { source, .. } => source.hint(),
             Self::NoPatch { .. } => Some("set an exact version under `kubernetes` in the cluster file".to_owned()),
             Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),

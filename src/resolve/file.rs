@@ -2,16 +2,22 @@
 
 mod checksums;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::Upgrade;
+use super::release::release;
 use crate::arch::Arch;
+use crate::catalog::component::Install;
 use crate::catalog::vars::UnknownVariable;
 use crate::catalog::{Catalog, Vars};
+use crate::cluster::KubernetesVersion;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
-use crate::lock::{File, Proof};
+use crate::lock::{File, Lock, Proof, Why};
 use crate::mirrors::{Mirrors, Origin};
 use crate::net::address::{self, JoinError};
 use crate::net::{Net, NetError};
-use crate::profile::FileRequirement;
+use crate::profile::{FileRequirement, Requirements};
 pub use checksums::ChecksumError;
 
 /// A file that cannot be pinned.
@@ -98,11 +104,12 @@ impl Explain for FileError {
             Self::Unknown { .. } => Exit::Unsupported,
             // A file that came and does not say what it should weighs more than one that did not come.
             Self::Checksums { attempts, .. } => {
-                if attempts.iter().any(|attempt| matches!(attempt, Attempt::Content(..))) {
-                    Exit::Verification
-                } else {
-                    Exit::Network
-                }
+                let wrong = |attempt: &Attempt| match attempt {
+                    Attempt::Content(..) => true,
+                    Attempt::Net(_, error) => error.exit() == Exit::Verification,
+                    Attempt::Address(..) => false,
+                };
+                if attempts.iter().any(wrong) { Exit::Verification } else { Exit::Network }
             }
         }
     }
@@ -113,7 +120,7 @@ impl Explain for FileError {
                 Some("correct the component in your catalogue directory".to_owned())
             }
             Self::Unknown { name, version, arch } | Self::Checksums { name, version, arch, .. } => Some(format!(
-                "if you know its sha256, pin it in your own catalogue directory: digests/{name}.yaml, under {arch} and \"{version}\""
+                "if you know its sha256, add the line `{name} {version} {arch} SHA256` to digests.txt in your own catalogue directory"
             )),
             Self::NoMirror { origin, .. } => {
                 Some(format!("add a mirror that serves {origin} to `mirrors:` in the cluster file"))
@@ -122,56 +129,120 @@ impl Explain for FileError {
     }
 }
 
-/// Pins what `need` asks for on `arch`. `vars` holds the versions of the Kubernetes release. The caller adds who needs it (`why`).
+/// Pins the plain files of all roles. A digest of the catalogue always counts; one that `previous` had from the publisher stays,
+/// unless `upgrade` frees it. Ordered by role; the same file of several roles is looked up once and listed for each.
 ///
 /// # Errors
-/// A variable without a value; a version that neither the catalogue nor a checksum file knows.
-pub async fn resolve(
-    need: &FileRequirement,
-    arch: Arch,
-    vars: &Vars,
+/// The first file, in that order, that cannot be pinned.
+pub async fn all(
+    requirements: &Requirements,
+    kubernetes: Option<KubernetesVersion>,
     catalog: &Catalog,
     mirrors: &Mirrors,
     net: &Net,
-) -> Result<File, FileError> {
-    let unknown = |source| FileError::Variable { component: need.component.clone(), source };
-    let vars = vars.clone().with("arch", arch).with("machine", arch.machine());
-    let version = vars.fill(&need.version).map_err(unknown)?;
-    let vars = vars.with("version", &version);
-    let path = below(need, vars.fill(&need.path).map_err(unknown)?)?;
-    let known = catalog.digests.get(&need.name).and_then(|archs| archs.get(&arch)).and_then(|all| all.get(&version));
-    let (sha256, proof) = if let Some(digest) = known {
-        (*digest, Proof::Catalogue)
-    } else {
-        let name = || (need.name.clone(), version.clone());
-        let Some(checksums) = &need.checksums else {
-            let (name, version) = name();
-            return Err(FileError::Unknown { name, version, arch });
-        };
-        let checksums = below(need, vars.fill(checksums).map_err(unknown)?)?;
-        let origins = mirrors.origins(catalog, &need.source, &vars).map_err(unknown)?;
-        if origins.is_empty() {
-            let (name, version) = name();
-            return Err(FileError::NoMirror { name, version, origin: need.source.clone() });
+    previous: Option<&Lock>,
+    upgrade: &Upgrade,
+) -> Result<Vec<File>, FileError> {
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    for role in &requirements.roles {
+        let vars = release(catalog, role, requirements, kubernetes);
+        for need in &role.files {
+            let why = Why { role: role.role, component: need.component.clone(), chain: vec![need.name.clone()] };
+            let file = named(need, role.target.arch, &vars)?;
+            match wanted.iter_mut().find(|known| known.file == file) {
+                Some(known) => known.why.push(why),
+                None => wanted.push(Wanted { need, file, why: vec![why] }),
+            }
         }
-        let digest = published(net, &origins, &checksums, &path).await.map_err(|attempts| {
-            let (name, version) = name();
-            FileError::Checksums { name, version, arch, attempts }
-        })?;
-        (digest, Proof::Publisher(checksums))
-    };
-    Ok(File {
-        arch,
-        name: need.name.clone(),
-        version,
-        size: None,
-        sha256,
-        source: need.source.clone(),
-        path,
-        install: need.install.clone(),
-        proof,
-        why: Vec::new(),
-    })
+    }
+    let kept = previous.map(|lock| lock.files.as_slice()).unwrap_or_default();
+    stream::iter(wanted)
+        .map(async |Wanted { need, file, why }| {
+            let free = why.iter().any(|why| upgrade.frees(&why.component));
+            let known = catalog.digests.get(&need.name).and_then(|archs| archs.get(&file.arch));
+            let known = known.and_then(|versions| versions.get(&file.version));
+            let kept = kept.iter().find(|kept| !free && file.is(kept, need));
+            let (sha256, size, proof) = match (known, kept) {
+                (Some(digest), kept) => {
+                    let size = kept.filter(|kept| kept.sha256 == *digest).and_then(|kept| kept.size);
+                    (*digest, size, Proof::Catalogue)
+                }
+                (None, Some(kept)) => (kept.sha256, kept.size, kept.proof.clone()),
+                (None, None) => {
+                    let (digest, checksums) = look_up(need, &file, catalog, mirrors, net).await?;
+                    (digest, None, Proof::Publisher(checksums))
+                }
+            };
+            let Named { arch, version, path, .. } = file;
+            let (name, source, install) = (need.name.clone(), need.source.clone(), need.install.clone());
+            Ok(File { arch, name, version, size, sha256, source, path, install, proof, why })
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// How many checksum files are read at once; the network has limits of its own for each host.
+const AT_ONCE: usize = 16;
+
+/// A file that some roles want.
+struct Wanted<'a> {
+    need: &'a FileRequirement,
+    file: Named,
+    why: Vec<Why>,
+}
+
+/// The texts of a requirement, filled in.
+#[derive(PartialEq, Eq)]
+struct Named {
+    vars: Vars,
+    arch: Arch,
+    name: String,
+    source: String,
+    version: String,
+    path: String,
+    install: Install,
+}
+
+impl Named {
+    fn is(&self, kept: &File, need: &FileRequirement) -> bool {
+        // Without a checksum file there is nothing that a digest could have come from but the catalogue, which lost it.
+        need.checksums.is_some()
+            && matches!(kept.proof, Proof::Publisher(_))
+            && (kept.arch, &kept.name, &kept.version) == (self.arch, &self.name, &self.version)
+            && (&kept.source, &kept.path) == (&self.source, &self.path)
+    }
+}
+
+fn named(need: &FileRequirement, arch: Arch, vars: &Vars) -> Result<Named, FileError> {
+    let unknown = |source| FileError::Variable { component: need.component.clone(), source };
+    let version = vars.fill(&need.version).map_err(unknown)?;
+    let vars = vars.clone().with("version", &version);
+    let path = below(need, vars.fill(&need.path).map_err(unknown)?)?;
+    let (name, source, install) = (need.name.clone(), need.source.clone(), need.install.clone());
+    Ok(Named { vars, arch, name, source, version, path, install })
+}
+
+/// The digest by the publisher, and the path of the checksum file that says so.
+async fn look_up(
+    need: &FileRequirement,
+    file: &Named,
+    catalog: &Catalog,
+    mirrors: &Mirrors,
+    net: &Net,
+) -> Result<(Digest, String), FileError> {
+    let (name, version, arch) = (need.name.clone(), file.version.clone(), file.arch);
+    let unknown = |source| FileError::Variable { component: need.component.clone(), source };
+    let Some(checksums) = &need.checksums else { return Err(FileError::Unknown { name, version, arch }) };
+    let checksums = below(need, file.vars.fill(checksums).map_err(unknown)?)?;
+    let origins = mirrors.origins(catalog, &need.source, &file.vars).map_err(unknown)?;
+    if origins.is_empty() {
+        return Err(FileError::NoMirror { name, version, origin: need.source.clone() });
+    }
+    match published(net, &origins, &checksums, &file.path).await {
+        Ok(digest) => Ok((digest, checksums)),
+        Err(attempts) => Err(FileError::Checksums { name, version, arch, attempts }),
+    }
 }
 
 /// The digest of the file at `path` by the first mirror whose checksum file has it.

@@ -15,6 +15,7 @@ pub mod file;
 pub mod image;
 mod kubernetes;
 mod packages;
+mod release;
 mod repositories;
 
 use crate::catalog::Catalog;
@@ -24,6 +25,7 @@ use crate::lock::{File, Image, Lock, Package, Repository};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
 use crate::profile::Requirements;
+use crate::registry::{Credentials, Registry};
 use crate::store::Store;
 
 pub use error::ResolveError;
@@ -66,16 +68,18 @@ impl Upgrade {
     }
 }
 
-/// Resolves everything that `requirements` ask for.
+/// Resolves everything that `requirements` ask for; `credentials` are for registries that ask.
 ///
 /// # Errors
 /// A repository, package, file or image that cannot be had or proven, and combinations that do not exist.
+#[expect(clippy::too_many_arguments, reason = "a stage takes what it needs, and no bag of things")]
 pub async fn resolve(
     requirements: &Requirements,
     catalog: &Catalog,
     mirrors: &Mirrors,
     net: &Net,
     store: &Store,
+    credentials: &Credentials,
     previous: Option<&Lock>,
     upgrade: &Upgrade,
 ) -> Result<Resolution, ResolveError> {
@@ -83,11 +87,8 @@ pub async fn resolve(
     let repositories = repositories::load(wanted, net, store, clock::now()).await?;
     let version = kubernetes::version(requirements, catalog, &repositories, previous, upgrade)?;
     let packages = packages::resolve(requirements, catalog, &repositories, version, previous, upgrade)?;
-    Ok(Resolution {
-        kubernetes: version,
-        repositories: repositories.states(),
-        packages,
-        files: Vec::new(),
-        images: Vec::new(),
-    })
+    let files = file::all(requirements, version, catalog, mirrors, net, previous, upgrade).await?;
+    let registry = Registry::new(net, credentials.clone());
+    let images = image::all(requirements, version, catalog, mirrors, &registry, store, previous, upgrade).await?;
+    Ok(Resolution { kubernetes: version, repositories: repositories.states(), packages, files, images })
 }

@@ -10,7 +10,7 @@ use crate::exit::{Exit, Explain};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system refused something.
-    #[error("cannot {action} {path} in the store")]
+    #[error("cannot {action} {path}")]
     Io {
         /// What was tried, as a verb.
         action: &'static str,

@@ -20,6 +20,9 @@ mod apt;
 // khimg.lock: same bytes for the same content, and what is said of a lock that cannot be used.
 mod lock;
 
+// Plain files and images from a requirement to the lock.
+mod files;
+
 // Container registries and image archives.
 mod registry;
 

@@ -191,26 +191,23 @@ fn check_subnets(check: &mut Check<'_>, file: &ClusterFile) {
             );
         }
     }
+    // A subnet that contains the lowest and the highest address contains all.
+    let ends = |v4: bool| {
+        let kin = || nets.iter().filter(move |(_, net)| net.addr().is_ipv4() == v4);
+        [kin().min_by_key(|(_, net)| net.addr()), kin().max_by_key(|(_, net)| net.addr())]
+    };
+    let (ends_v4, ends_v6) = (ends(true), ends(false));
     for (index, net) in &nets {
-        let Some(written) = file.nodes.get(*index) else { continue };
-        let elsewhere =
-            nets.iter().find(|(_, other)| family(other.addr()) == family(net.addr()) && !net.contains(&other.addr()));
-        if let (None, Some((far, other))) = (&written.gateway, elsewhere) {
-            let message = format!(
-                "{} has no gateway, but {} lies outside its subnet {}",
-                written.name,
-                other.addr(),
-                net.trunc()
-            );
-            let help = "add `gateway`, or put both nodes into one subnet".to_owned();
-            check.clash(
-                &format!("/nodes/{index}/address"),
-                &format!("/nodes/{far}/address"),
-                "out of its reach",
-                message,
-                help,
-            );
-        }
+        let Some(written) = file.nodes.get(*index).filter(|written| written.gateway.is_none()) else { continue };
+        let ends = if net.addr().is_ipv4() { &ends_v4 } else { &ends_v6 };
+        let Some((far, other)) = ends.iter().flatten().find(|(_, other)| !net.contains(&other.addr())) else {
+            continue;
+        };
+        let message =
+            format!("{} has no gateway, but {} lies outside its subnet {}", written.name, other.addr(), net.trunc());
+        let help = "add `gateway`, or put both nodes into one subnet".to_owned();
+        let (pointer, other) = (format!("/nodes/{index}/address"), format!("/nodes/{far}/address"));
+        check.clash(&pointer, &other, "out of its reach", message, help);
     }
 }
 

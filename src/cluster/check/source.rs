@@ -6,9 +6,9 @@ use url::Url;
 
 use super::{Check, Refusal};
 use crate::catalog::{Catalog, Source, Vars};
-use crate::cluster::Packaging;
+use crate::cluster::ComponentChoice;
 use crate::cluster::file::ClusterFile;
-use crate::config::{known, segment};
+use crate::config::{known, listing, segment};
 
 pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile) {
     mirrors(check, file);
@@ -92,9 +92,9 @@ fn mirror_base(source: &Source, base: &str) -> Result<(), Refusal> {
     }
     let values = ["minor", "version", "arch", "machine", "codename", "kubernetes"];
     let vars = values.into_iter().fold(Vars::default(), |vars, name| vars.with(name, "x"));
-    let filled = vars.fill(base).map_err(|error| {
-        Refusal::new(error.to_string(), format!("the variables are {}", crate::config::listing(&values, "and")))
-    })?;
+    let filled = vars
+        .fill(base)
+        .map_err(|error| Refusal::new(error.to_string(), format!("the variables are {}", listing(&values, "and"))))?;
     match source {
         Source::Apt(_) | Source::File(_) => url(&filled, base, &["https", "http", "file"]).map(|_| ()),
         Source::Registry(_) => {
@@ -115,7 +115,7 @@ fn mirror_base(source: &Source, base: &str) -> Result<(), Refusal> {
 /// A URL below which paths can be appended; `shown` is what the user wrote.
 fn url(text: &str, shown: &str, schemes: &[&str]) -> Result<Url, Refusal> {
     let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
-    let begin = format!("write a URL that begins with {}", crate::config::listing(&forms, "or"));
+    let begin = format!("write a URL that begins with {}", listing(&forms, "or"));
     let url =
         Url::parse(text).map_err(|error| Refusal::new(format!("{shown:?} is not a URL: {error}"), begin.as_str()))?;
     if !schemes.contains(&url.scheme()) {
@@ -169,25 +169,24 @@ fn components(check: &mut Check<'_>, file: &ClusterFile) {
             check.bad_key(&at, format!("the catalogue has no component {name:?}"), help);
             continue;
         };
-        let missing = match choice.source {
-            Some(Packaging::File) if component.files.is_empty() => Some(("plain files", "package")),
-            Some(Packaging::Package) if component.packages.is_empty() => Some(("packages", "file")),
-            _ => None,
-        };
-        if let Some((missing, other)) = missing {
-            let message = format!("the catalogue has no {missing} for {name}");
-            check.unsupported(
-                &format!("{at}/source"),
-                message,
-                format!("write `source: {other}`, or leave `source` out"),
-            );
+        if component.offers.is_empty() && *choice != ComponentChoice::default() {
+            let message = format!("{name} comes in one form and version only, so there is nothing to choose");
+            check.bad_key(&at, message, "remove it".to_owned());
+            continue;
         }
-        if let Some(version) = &choice.version {
+        let offers = component.offers.iter();
+        if let Some(source) = choice.source
+            && !offers.clone().any(|offer| offer.source == source)
+        {
+            let offered: BTreeSet<&str> = offers.map(|offer| offer.source.name()).collect();
+            let offered: Vec<&str> = offered.into_iter().collect();
+            let message = format!("the catalogue does not have {name} with `source: {}`", source.name());
+            let help = format!("write `source: {}`, or leave `source` out", listing(&offered, "or"));
+            check.unsupported(&format!("{at}/source"), message, help);
+        } else if let Some(version) = &choice.version {
             let at = format!("{at}/version");
-            let follows = component.packages.iter().filter_map(|package| package.version.as_deref());
-            let follows = follows.chain(component.files.iter().map(|file| file.version.as_str()));
-            let mut follows = follows.chain(component.offers.iter().map(|offer| offer.version.as_str()));
-            if follows.any(|version| version.contains("{kubernetes}")) {
+            let mut offered = offers.filter(|offer| choice.source.is_none_or(|source| source == offer.source));
+            if offered.any(|offer| offer.version.contains("{kubernetes}")) {
                 let message = format!("the version of {name} follows the key `kubernetes`, so it cannot have another");
                 check.bad(&at, message, "remove it, and write the version at `kubernetes`".to_owned());
             } else {

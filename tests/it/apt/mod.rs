@@ -19,6 +19,7 @@ use khimg::lock::Lock;
 use khimg::mirrors::{Mirrors, SystemEntry};
 use khimg::net::{Net, NetOptions};
 use khimg::profile::{PackageRequirement, Requirements, RoleRequirements};
+use khimg::registry::Credentials;
 use khimg::report::{Event, Reporter};
 use khimg::resolve::{Resolution, ResolveError, Upgrade, resolve};
 use khimg::store::Store;
@@ -106,8 +107,9 @@ impl Bench {
 
     pub fn resolve_all(&self, requirements: &Requirements) -> Result<Resolution, ResolveError> {
         let (mirrors, net) = (self.mirrors(), self.net());
-        let work =
-            resolve(requirements, &self.catalog, &mirrors, &net, &self.store, self.previous.as_ref(), &self.upgrade);
+        let nobody = Credentials::default();
+        let previous = self.previous.as_ref();
+        let work = resolve(requirements, &self.catalog, &mirrors, &net, &self.store, &nobody, previous, &self.upgrade);
         tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
     }
 }

@@ -185,7 +185,12 @@ const ROWS: &[Row] = &[
     bad("unknown component", &[(MORE, "components: {contained: {version: 1.7.*}}\n")], 11, &["no component \"contained\"", "did you mean `containerd`?"]),
     bad("component's version", &[(MORE, "components: {containerd: {version: newest}}\n")], 11, &["\"newest\" is not a version"]),
     bad("version skew", &[(MORE, "components: {kubernetes: {version: 1.33.1}}\n")], 11, &["follows the key `kubernetes`"]),
-    refused("component without files", &[(MORE, "components: {containerd: {source: file}}\n")], 11, &["no plain files for containerd", "source: package"]),
+    refused("component without files", &[(MORE, "components: {containerd: {source: file}}\n")], 11, &["does not have containerd with `source: file`", "source: package"]),
+    bad("nothing to choose", &[(MORE, "components: {chrony: {version: 4.*}}\n")], 11, &["chrony comes in one form and version only"]),
+    refused("a limit", &[("runtime: containerd", "runtime: docker")], 5, &["docker is not supported yet", "write `runtime: containerd`"]),
+    refused("a limit within", &[("cni: flannel", "cni: calico")], 9, &["calico is not supported yet"]),
+    refused("a limit of two values", &[("os: debian-12", "os: debian-13"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
+    refused("a limit of one node", &[("{name: worker-1,", "{name: worker-1, target: {os: debian-13},"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
     bad("component's source", &[(MORE, "components: {containerd: {source: rpm}}\n")], 11, &["expected one of package or file"]),
     bad("depot", &[(MORE, "depots: ['tftp://lan/']\n")], 11, &["has the scheme \"tftp\"", "https:// or http://"]),
 ];
@@ -210,6 +215,35 @@ fn good_files() {
     let example = cluster::parse("example", EXAMPLE, Path::new(""), &super::catalog());
     let example = example.unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(example.nodes.len(), 4);
+    // And with the real catalogue.
+    let catalog = khimg::catalog::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    let example = cluster::parse("example", EXAMPLE, Path::new(""), &catalog);
+    example.unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+/// What the example has commented out is right, too, once a key file and mirrors are there.
+#[test]
+fn the_examples_comments_are_good() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    std::fs::write(dir.path().join("lan.asc"), "-----BEGIN PGP PUBLIC KEY BLOCK-----\n…").expect("written");
+    let mut text = String::new();
+    let mut inside = false;
+    for line in EXAMPLE.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        inside = bare != line
+            && (["mirrorDefinitions:", "trust:", "components:", "depots: "].iter().any(|key| bare.starts_with(key))
+                || (inside && bare.starts_with("  ")));
+        text.push_str(if inside { bare } else { line });
+        text.push('\n');
+    }
+    let text = text.replace("[aliyun, tuna", "[lan, aliyun, tuna");
+    let catalog = khimg::catalog::load(None).unwrap_or_else(|problems| panic!("{problems}"));
+    let cluster =
+        cluster::parse("example", &text, dir.path(), &catalog).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(
+        (cluster.mirror_definitions.len(), cluster.trust.len(), cluster.components.len(), cluster.depots.len()),
+        (1, 2, 1, 1)
+    );
 }
 
 /// The comments in the example name the defaults: each key taken out alone changes nothing.

@@ -28,9 +28,10 @@ pub fn catalog() -> Catalog {
         components: BTreeMap::from([
             (
                 "kubernetes".to_owned(),
-                yaml::<Component>("{description: d, packages: [{name: kubeadm, version: '{kubernetes}-*'}]}"),
+                yaml::<Component>("{description: d, offers: [{source: package, version: '{kubernetes}-*'}, {source: file, version: '{kubernetes}'}]}"),
             ),
-            ("containerd".to_owned(), yaml::<Component>("{description: d, packages: [{name: containerd}]}")),
+            ("containerd".to_owned(), yaml::<Component>("{description: d, offers: [{source: package, version: '*'}]}")),
+            ("chrony".to_owned(), yaml::<Component>("{description: d, packages: [{name: chrony}]}")),
         ]),
         systems: BTreeMap::from([
             ("debian-12".to_owned(), system("bookworm")),
@@ -41,7 +42,7 @@ pub fn catalog() -> Catalog {
             "[{from: 1.20.0, etcd: a, coredns: b, pause: c}, {from: 1.30.0, etcd: a, coredns: b, pause: c}, {from: 1.34.0, etcd: a, coredns: b, pause: c}]",
         ),
         limits: yaml::<Limits>(
-            "limits: [{when: {runtime: docker}, reason: docker is not supported yet, remedy: 'write `runtime: containerd`'}, {when: {cni: calico}, reason: calico is not supported yet, remedy: 'write `cni: flannel`'}]",
+            "limits: [{when: {runtime: docker}, reason: docker is not supported yet, remedy: 'write `runtime: containerd`'}, {when: {cni: calico}, reason: calico is not supported yet, remedy: 'write `cni: flannel`'}, {when: {os: debian-13, kubernetes: '<1.34'}, reason: Debian 13 is too new for it, remedy: 'write `kubernetes: 1.34`'}]",
         )
         .limits,
     }

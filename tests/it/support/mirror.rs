@@ -58,6 +58,8 @@ struct Shared {
     files: Mutex<BTreeMap<String, Bytes>>,
     faults: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     log: Mutex<Vec<Hit>>,
+    /// Requests that wait for their answer now, and the most at any time.
+    waiting: (AtomicU64, AtomicU64),
 }
 
 impl Mirror {
@@ -112,6 +114,11 @@ impl Mirror {
     /// The requests of one path.
     pub fn hits(&self, path: &str) -> Vec<Hit> {
         self.log().into_iter().filter(|hit| hit.path == path).collect()
+    }
+
+    /// The most requests that waited for their answer at once.
+    pub fn most_at_once(&self) -> u64 {
+        self.shared.waiting.1.load(Ordering::SeqCst)
     }
 
     /// Bytes of bodies that went out for one path.
@@ -173,7 +180,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         log.push(hit);
         log.len() - 1
     };
+    let waiting = shared.waiting.0.fetch_add(1, Ordering::SeqCst) + 1;
+    shared.waiting.1.fetch_max(waiting, Ordering::SeqCst);
     let response = respond(&shared, &path, &request, sent).await;
+    shared.waiting.0.fetch_sub(1, Ordering::SeqCst);
     shared.log.lock().expect("lock")[index].status = response.status().as_u16();
     response
 }
@@ -248,6 +258,8 @@ fn streamed(body: Bytes, until: usize, slow: bool, sent: Arc<AtomicU64>) -> Body
             if slow && at > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // Lets the server write what it has, so that a cut loses only what comes after it.
+            tokio::task::yield_now().await;
             if at >= until {
                 return (until < body.len()).then(|| (Err(io::Error::other("cut")), at));
             }

@@ -19,6 +19,7 @@ use khimg::lock::{Blob, File, Image, Lock, Package, Proof, Why};
 use khimg::mirrors::Mirrors;
 use khimg::net::{Net, NetOptions};
 use khimg::pack::{Bundle, Format, PackError, PackOptions, pack};
+use khimg::registry::Credentials;
 use khimg::render::RoleFiles;
 use khimg::render::tree::{Content, Entry, Mode, Tree};
 use khimg::report::Silent;
@@ -170,7 +171,7 @@ impl Workshop {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mirrors = Mirrors::new(&cluster(), Vec::new());
         runtime
-            .block_on(fetch(&self.lock, &catalog(), &mirrors, &net, &self.store, None))
+            .block_on(fetch(&self.lock, &catalog(), &mirrors, &net, &self.store, &Credentials::default(), None))
             .expect("everything is in the store")
     }
 
