@@ -96,8 +96,11 @@ pub fn write(path: &Path, lock: &Lock) -> Result<Written, LockError> {
 pub fn to_yaml(lock: &Lock) -> Result<String, LockError> {
     let mut lock = lock.clone();
     lock.normalise();
-    let body = serde_saphyr::to_string(&lock).map_err(|error| LockError::Unwritable { why: error.to_string() })?;
-    Ok(format!("{HEADER}{}\n", body.trim_end()))
+    // One line per value, whatever it holds, so that diffs show values and nothing depends on how long they are.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let body = serde_saphyr::to_string_with_options(&lock, options)
+        .map_err(|error| LockError::Unwritable { why: error.to_string() })?;
+    Ok(format!("{HEADER}{body}"))
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

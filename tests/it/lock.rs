@@ -13,51 +13,55 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-/// Texts that a careless YAML writer would turn into something else, among others.
+/// Texts that a careless YAML writer would turn into something else.
+const TRICKY: &[&str] = &[
+    "1.34",
+    "1e3",
+    "0x10",
+    "0o7",
+    "~",
+    "null",
+    "yes",
+    "no",
+    "on",
+    "true",
+    "",
+    " a",
+    "a ",
+    "- a",
+    "a: b",
+    "a #b",
+    "#",
+    "'",
+    "\"",
+    "&a",
+    "*a",
+    "!a",
+    "%a",
+    "@a",
+    "`a",
+    "{a",
+    "[a",
+    ">",
+    "|",
+    "1_000",
+    "2020-01-01",
+    ".inf",
+    "0:1",
+    "?",
+    ",",
+    "5:20.10.24~3-0~debian-bookworm",
+    "1:2",
+    "\n",
+    "\n\n",
+    "a\n\n",
+    "a\nb",
+    "\t",
+    "→",
+];
+
+/// Any text, and often a tricky one.
 fn text() -> impl Strategy<Value = String> {
-    const TRICKY: &[&str] = &[
-        "1.34",
-        "1e3",
-        "0x10",
-        "0o7",
-        "~",
-        "null",
-        "yes",
-        "no",
-        "on",
-        "true",
-        "",
-        " a",
-        "a ",
-        "- a",
-        "a: b",
-        "a #b",
-        "#",
-        "'",
-        "\"",
-        "&a",
-        "*a",
-        "!a",
-        "%a",
-        "@a",
-        "`a",
-        "{a",
-        "[a",
-        ">",
-        "|",
-        "1_000",
-        "2020-01-01",
-        ".inf",
-        "0:1",
-        "?",
-        ",",
-        "5:20.10.24~3-0~debian-bookworm",
-        "1:2",
-        "\n",
-        "a\nb",
-        "\t",
-        "→",
-    ];
     prop_oneof![proptest::sample::select(TRICKY).prop_map(str::to_owned), "[ -~]{0,20}", "\\PC{0,8}"]
 }
 
@@ -170,6 +174,18 @@ proptest! {
     #[test]
     fn order_does_not_reach_the_bytes(lock in any_lock()) {
         prop_assert_eq!(lock::to_yaml(&lock).expect("writable"), lock::to_yaml(&reversed(lock)).expect("writable"));
+    }
+}
+
+#[test]
+fn tricky_texts_are_kept() {
+    let long = format!("{}{}", "long ".repeat(60), "end ");
+    for text in TRICKY.iter().copied().chain([long.as_str()]) {
+        let mut lock = empty();
+        lock.packages.push(a_package(text, Role::Lb, &[text, "x", text]));
+        let yaml = lock::to_yaml(&lock).expect("writable");
+        assert!(yaml.ends_with('\n') && !yaml.ends_with("\n\n"), "{text:?}: {yaml}");
+        assert_eq!(lock::parse(Path::new("khimg.lock"), &yaml).expect("sound"), lock, "{text:?}");
     }
 }
 
