@@ -7,7 +7,7 @@ use super::error::RenderError;
 use super::images::{self, Names};
 use super::node_file::{self, NodeFile};
 use super::tree::{Content, Entry, Mode, TargetPath, Tree};
-use crate::cluster::{Cluster, EtcdMode, KubernetesVersion, Node, Role};
+use crate::cluster::{Cluster, KubernetesVersion, Node, Role};
 use crate::digest::Digest;
 use crate::kubernetes::kubeadm::Settings;
 use crate::secrets::{Authority, Secrets};
@@ -47,14 +47,13 @@ impl Files {
     }
 
     /// A part of the PKI. Public parts go with the secret ones: they are of no use without them.
-    fn pki(&mut self, name: &str, mode: Mode, text: &str) -> Result<(), RenderError> {
-        let path = format!("/etc/kubernetes/pki/{name}");
-        Self::put(&mut self.secret, &path, mode, text.as_bytes().to_vec(), "the cluster's PKI")
+    fn pki(&mut self, path: &str, mode: Mode, text: &str) -> Result<(), RenderError> {
+        Self::put(&mut self.secret, path, mode, text.as_bytes().to_vec(), "the cluster's PKI")
     }
 
-    fn authority(&mut self, name: &str, authority: &Authority) -> Result<(), RenderError> {
-        self.pki(&format!("{name}.crt"), Mode::Plain, &authority.certificate)?;
-        self.pki(&format!("{name}.key"), Mode::Private, authority.key.expose())
+    fn authority(&mut self, path: &str, authority: &Authority) -> Result<(), RenderError> {
+        self.pki(&format!("{path}.crt"), Mode::Plain, &authority.certificate)?;
+        self.pki(&format!("{path}.key"), Mode::Private, authority.key.expose())
     }
 }
 
@@ -85,14 +84,16 @@ pub(super) fn files(
         files.secret(JOIN_PATH, &settings.join(node)?, "kubeadm's configuration")?;
     }
     if node.role == Role::Master {
-        files.authority("ca", &secrets.ca)?;
-        files.authority("front-proxy-ca", &secrets.front_proxy_ca)?;
-        files.pki("sa.pub", Mode::Plain, &secrets.service_account.public)?;
-        files.pki("sa.key", Mode::Private, secrets.service_account.private.expose())?;
-        match cluster.etcd {
-            EtcdMode::Stacked => files.authority("etcd/ca", &secrets.etcd_ca)?,
-            EtcdMode::External => files.pki("etcd/ca.crt", Mode::Plain, &secrets.etcd_ca.certificate)?,
-        }
+        files.authority("/etc/kubernetes/pki/ca", &secrets.ca)?;
+        files.authority("/etc/kubernetes/pki/front-proxy-ca", &secrets.front_proxy_ca)?;
+        files.pki("/etc/kubernetes/pki/sa.pub", Mode::Plain, &secrets.service_account.public)?;
+        files.pki("/etc/kubernetes/pki/sa.key", Mode::Private, secrets.service_account.private.expose())?;
+        // With an external etcd too: the node issues its own client certificate, and renews it.
+        files.authority("/etc/kubernetes/pki/etcd/ca", &secrets.etcd_ca)?;
+    }
+    if node.role == Role::Etcd {
+        // The member issues its own server and peer certificates, so that their keys never leave it.
+        files.authority("/etc/etcd/pki/ca", &secrets.etcd_ca)?;
     }
     Ok(files)
 }

@@ -10,7 +10,7 @@ mod secret;
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Explain};
-pub use pki::{Authority, KeyAlgorithm, KeyPair, certificate_hash};
+pub use pki::{Authority, KeyAlgorithm, KeyPair, Usage, certificate_hash};
 pub use secret::Secret;
 
 /// The name of the file, beside the cluster file.

@@ -3,7 +3,9 @@
 use jiff::civil::Date;
 use jiff::{ToSpan, tz::TimeZone};
 use rand::RngExt;
-use rcgen::{BasicConstraints, CertificateParams, DnType, DnValue, IsCa, KeyUsagePurpose, RsaKeySize};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, RsaKeySize,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Secret, SecretsError};
@@ -47,7 +49,7 @@ impl Authority {
     /// A new self-signed authority with this common name.
     ///
     /// Like kubeadm's (cmd/kubeadm/app/util/pkiutil, 1.20): `CA:TRUE`, digital signature, key encipherment, certificate
-    /// signing. Valid from yesterday, because a node's clock may lag, for 10 years.
+    /// signing. 10 years.
     ///
     /// # Errors
     /// The cryptography library refuses.
@@ -55,19 +57,39 @@ impl Authority {
         let failed = |source| SecretsError::Generate { what: format!("the authority {common_name:?}"), source };
         let key = algorithm.generate().map_err(failed)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name.to_owned()));
+        params.distinguished_name = named(common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyCertSign];
-        let today = crate::clock::now().to_zoned(TimeZone::UTC).date();
-        // Dates of jiff are valid in the calendar, so rcgen cannot refuse them.
-        let date = |date: Date| (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
-        let ((year, month, day), last) =
-            (date(today.saturating_sub(1.day())), date(today.saturating_add(YEARS.years())));
-        params.not_before = rcgen::date_time_ymd(year, month, day);
-        params.not_after = rcgen::date_time_ymd(last.0, last.1, last.2);
+        set_validity(&mut params, YEARS);
         let certificate = params.self_signed(&key).map_err(failed)?;
+        Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
+    }
+
+    /// A certificate that this authority signs, with a new key, for a server, a client or both; valid for a year.
+    ///
+    /// For the certificates of etcd's members and of the API server towards them (kubernetes/website,
+    /// setup-ha-etcd-with-kubeadm). Everything else kubeadm issues itself.
+    ///
+    /// # Errors
+    /// The authority's key is a stand-in, a name is not one, or the cryptography library refuses.
+    pub fn issue(&self, common_name: &str, names: &[String], usage: Usage) -> Result<Self, SecretsError> {
+        let failed = |source| SecretsError::Generate { what: format!("the certificate of {common_name:?}"), source };
+        let signer = rcgen::KeyPair::from_pem(self.key.expose()).map_err(failed)?;
+        let issuer = rcgen::Issuer::from_ca_cert_pem(&self.certificate, signer).map_err(failed)?;
+        let key = KeyAlgorithm::EcdsaP256.generate().map_err(failed)?;
+        let mut params = CertificateParams::new(names).map_err(failed)?;
+        params.distinguished_name = named(common_name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.extended_key_usages = match usage {
+            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            // etcd's gateway calls its own server with the server's certificate.
+            Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        };
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, 1);
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
     }
 
@@ -86,6 +108,31 @@ impl Authority {
             Ok((true, true)) => None,
         }
     }
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// To show to servers.
+    Client,
+    /// To show to clients, and to other members.
+    Server,
+}
+
+fn named(common_name: &str) -> rcgen::DistinguishedName {
+    let mut name = rcgen::DistinguishedName::new();
+    name.push(DnType::CommonName, DnValue::Utf8String(common_name.to_owned()));
+    name
+}
+
+/// From yesterday, because a node's clock may lag, for so many years from today.
+fn set_validity(params: &mut CertificateParams, years: i32) {
+    // Dates of jiff are valid in the calendar, so rcgen cannot refuse them.
+    let parts = |date: Date| (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
+    let today = crate::clock::now().to_zoned(TimeZone::UTC).date();
+    let (first, last) = (parts(today.saturating_sub(1.day())), parts(today.saturating_add(years.years())));
+    params.not_before = rcgen::date_time_ymd(first.0, first.1, first.2);
+    params.not_after = rcgen::date_time_ymd(last.0, last.1, last.2);
 }
 
 /// A key pair without a certificate.

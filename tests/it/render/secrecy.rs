@@ -1,10 +1,10 @@
 //! Where secrets are, and where they must never be.
 
-use khimg::cluster::{Cni, EndpointMode, Role};
+use khimg::cluster::{Cni, EndpointMode, EtcdMode, Role};
 use khimg::render::tree::Tree;
 use khimg::secrets::{KeyAlgorithm, Secrets};
 
-use super::fixture::{cluster, rendered};
+use super::fixture::{cluster, node, rendered};
 
 fn holds(tree: &Tree, needle: &str) -> Vec<String> {
     let found = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
@@ -17,7 +17,11 @@ fn secrets_are_where_they_belong() {
     let keys = [&secrets.ca.key, &secrets.etcd_ca.key, &secrets.front_proxy_ca.key, &secrets.service_account.private];
     let (id, token) = secrets.token.expose().split_once('.').expect("a token");
     for (mode, cni) in [(EndpointMode::Stacked, Cni::Flannel), (EndpointMode::Dedicated, Cni::Bridge)] {
-        let cluster = cluster(mode, cni);
+        let mut cluster = cluster(mode, cni);
+        if mode == EndpointMode::Dedicated {
+            cluster.etcd = EtcdMode::External;
+            cluster.nodes.push(node("etcd-1", Role::Etcd, 41));
+        }
         let rendered = rendered(&cluster, &secrets);
         for role in &rendered.roles {
             for (layer, tree) in &role.layers {
@@ -44,7 +48,8 @@ fn secrets_are_where_they_belong() {
                         node.public.iter().chain(node.secret.iter()).any(|(path, _)| path.as_str().contains("/pki/"));
                     assert!(!pki, "kubeadm join refuses a CA that is there already");
                 }
-                Role::Lb | Role::Etcd => {
+                Role::Etcd => assert_eq!(private, ["/etc/etcd/pki/ca.key"], "etcd's own CA and no other"),
+                Role::Lb => {
                     assert!(node.secret.is_empty(), "{}: {:?}", node.name, node.secret);
                 }
             }

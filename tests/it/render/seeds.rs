@@ -168,13 +168,15 @@ fn the_instance_follows_the_content() {
 
 #[test]
 fn a_seed_fits_where_seeds_go() {
-    // The smallest limit of a platform whose seeds khimg knows is OpenStack's: 65,535 bytes (in base64: 49,151).
-    let cluster = cluster(EndpointMode::Stacked, Cni::Flannel);
-    let rendered = rendered(&cluster, &Secrets::generate(KeyAlgorithm::Rsa2048).expect("generates"));
-    for node in &rendered.nodes {
-        let size = seed_of(&cluster, &rendered, &node.name).user_data.expose().len();
-        assert!(size < 49_151, "{}: {size}", node.name);
-        println!("{}: {size} bytes", node.name);
+    // In bytes: Amazon and Alibaba take 16,384, OpenStack 65,535 of base64.
+    for (algorithm, limit) in [(KeyAlgorithm::EcdsaP256, 16_384), (KeyAlgorithm::Rsa2048, 65_535 / 4 * 3)] {
+        let cluster = cluster(EndpointMode::Stacked, Cni::Flannel);
+        let rendered = rendered(&cluster, &Secrets::generate(algorithm).expect("generates"));
+        for node in &rendered.nodes {
+            let size = seed_of(&cluster, &rendered, &node.name).user_data.expose().len();
+            assert!(size <= limit, "{}: {size}", node.name);
+            println!("{} with {algorithm:?}: {size} bytes", node.name);
+        }
     }
 }
 
