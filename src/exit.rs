@@ -27,4 +27,9 @@ pub trait Explain: std::error::Error {
 
     /// The exact remedy, where there is one: a command to run or a key to change.
     fn hint(&self) -> Option<String>;
+
+    /// Whether the message is a whole report already, each of its parts with its own remedy.
+    fn is_report(&self) -> bool {
+        false
+    }
 }

@@ -32,6 +32,11 @@ pub mod lock;
 
 pub mod inventory;
 
+// The whole way, and what can go wrong on it.
+pub mod pipeline;
+
+pub mod error;
+
 // Proven bytes on this machine.
 pub mod net;
 
@@ -62,6 +67,8 @@ pub mod digest;
 pub mod exit;
 
 pub mod report;
+
+pub mod shipped;
 
 // Schemas of the files that people write.
 pub mod schema;

@@ -1,3 +1,16 @@
-//! The command line of khimg.
+//! The command line of khimg: parse, call, print, exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    let output = cli::Output::new(&arguments.global);
+    match cli::run(arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.failure(&failure),
+    }
+}

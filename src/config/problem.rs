@@ -187,6 +187,10 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Explain for Problems {
+    fn is_report(&self) -> bool {
+        true
+    }
+
     /// The code of the most basic problem: what cannot be read comes before what is wrong, and that before what is not supported.
     fn exit(&self) -> Exit {
         let rank = |exit: Exit| match exit {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::pack::PackError;
+use crate::store::StoreError;
 
 /// A failure of delivery. What stood at the place before still stands there.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,14 @@ pub enum DeliverError {
         /// Why not.
         source: Box<PackError>,
     },
+    /// A file cannot be read from the store.
+    #[error("cannot deliver {path}")]
+    Store {
+        /// Its path below `public/`.
+        path: String,
+        /// Why not.
+        source: StoreError,
+    },
     /// The file system refused something.
     #[error("cannot {action} {path}")]
     Io {
@@ -78,6 +87,7 @@ impl Explain for DeliverError {
         match self {
             Self::NotADist { .. } | Self::Place { .. } | Self::Path { .. } | Self::Twice { .. } => Exit::BadInput,
             Self::Changed { .. } => Exit::Verification,
+            Self::Store { source, .. } => source.exit(),
             Self::Bundle { source, .. } => source.exit(),
             Self::Io { .. } => Exit::LocalIo,
         }
@@ -90,6 +100,7 @@ impl Explain for DeliverError {
             }
             Self::Place { .. } => Some("name another place with `--out DIR`".to_owned()),
             Self::Changed { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
+            Self::Store { source, .. } => source.hint(),
             Self::Bundle { source, .. } => source.hint(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

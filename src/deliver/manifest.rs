@@ -126,15 +126,12 @@ impl FileRecord {
 
     /// The record of a file in memory.
     pub(super) fn of_bytes(bytes: &[u8], origin: Origin) -> Self {
-        Self {
-            size: bytes.len() as u64,
-            sha256: Digest::of(bytes),
-            role: None,
-            target: None,
-            node: None,
-            origins: vec![origin],
-            pieces: Vec::new(),
-        }
+        Self::new(bytes.len() as u64, Digest::of(bytes), origin)
+    }
+
+    /// The record of a file that belongs to no role.
+    pub(super) fn new(size: u64, sha256: Digest, origin: Origin) -> Self {
+        Self { size, sha256, role: None, target: None, node: None, origins: vec![origin], pieces: Vec::new() }
     }
 }
 

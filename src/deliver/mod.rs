@@ -15,7 +15,7 @@ mod swap;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -25,6 +25,7 @@ use crate::digest::{Digest, HashingWriter};
 use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
+use crate::store::Verified;
 pub use error::DeliverError;
 use manifest::{BUNDLES, MANIFEST, PUBLIC, SECRET, SUMS};
 pub use manifest::{FileRecord, Manifest, Origin};
@@ -43,13 +44,22 @@ pub struct NodeSeed<'a> {
     pub files: BTreeMap<&'a str, &'a [u8]>,
 }
 
+/// What a further public file holds.
+#[derive(Debug, Clone)]
+pub enum PublicContent<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// A blob of the store, copied as a stream.
+    Blob(&'a Verified),
+}
+
 /// A further public file, such as the lock.
 #[derive(Debug, Clone)]
 pub struct PublicFile<'a> {
     /// Path below `public/`.
     pub path: &'a str,
     /// Its content.
-    pub bytes: &'a [u8],
+    pub content: PublicContent<'a>,
     /// Where it comes from, in a few words.
     pub origin: &'a str,
 }
@@ -65,6 +75,14 @@ pub struct Delivery {
     pub secret: Manifest,
     /// How many bundles were there already, with the right bytes, and were taken over as they are.
     pub reused: usize,
+}
+
+impl Delivery {
+    /// How many nodes have a seed.
+    pub fn seeded_nodes(&self) -> usize {
+        let nodes: std::collections::BTreeSet<_> = self.secret.files.values().map(|file| &file.node).collect();
+        nodes.len()
+    }
 }
 
 /// Writes everything to a new directory and puts it at `out` in one step, in place of a former delivery.
@@ -93,8 +111,20 @@ pub fn deliver(
         public.add(format!("{BUNDLES}/{}", bundle.file_name()), FileRecord::of_bundle(bundle))?;
     }
     for file in files {
-        public.add(file.path.to_owned(), FileRecord::of_bytes(file.bytes, Origin::made(file.origin)))?;
-        put(&staging, &format!("{PUBLIC}/{}", file.path), file.bytes, (0o755, 0o644))?;
+        let (origin, below) = (Origin::made(file.origin), format!("{PUBLIC}/{}", file.path));
+        match file.content {
+            PublicContent::Bytes(bytes) => {
+                public.add(file.path.to_owned(), FileRecord::of_bytes(bytes, origin))?;
+                put(&staging, &below, bytes, (0o755, 0o644))?;
+            }
+            PublicContent::Blob(blob) => {
+                public.add(file.path.to_owned(), FileRecord::new(blob.size(), blob.digest(), origin))?;
+                let mut out = put(&staging, &below, &[], (0o755, 0o644))?;
+                let mut reader =
+                    blob.open().map_err(|source| DeliverError::Store { path: file.path.to_owned(), source })?;
+                io::copy(&mut reader, &mut out).map_err(DeliverError::io("write", &staging.path(&below)))?;
+            }
+        }
     }
     let mut secret = Listed::default();
     for seed in seeds {

@@ -83,6 +83,15 @@ impl Lock {
         self.stale(requirements).map_or(Ok(()), |roles| Err(LockError::Stale { roles }))
     }
 
+    /// Everything that it pins, by digest.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let images = self.images.iter().flat_map(|image| {
+            image.index.iter().chain([&image.manifest, &image.config]).chain(&image.layers).map(|blob| blob.sha256)
+        });
+        let packages = self.packages.iter().map(|package| package.sha256);
+        packages.chain(self.files.iter().map(|file| file.sha256)).chain(images)
+    }
+
     /// The `Date` of a repository's release file when it was locked.
     pub fn seen(&self, source: &str, suite: &str) -> Option<jiff::Timestamp> {
         let found = self.repositories.iter().filter(|state| state.source == source && state.suite == suite);

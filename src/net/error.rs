@@ -78,7 +78,7 @@ pub struct Attempt {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// No connection: no such name, no route, nobody listens, no trusted certificate.
-    #[error("cannot be reached: {}", causes(.0))]
+    #[error("cannot be reached: {}", innermost(.0))]
     Unreachable(reqwest::Error),
     /// It could not be reached a moment ago.
     #[error("could not be reached before: {0}")]
@@ -269,6 +269,11 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
         }
     }
     parts.join(": ")
+}
+
+/// The cause that all others wrap: the one that tells people something.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

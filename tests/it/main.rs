@@ -32,5 +32,8 @@ mod render;
 // Bundles: same bytes, whatever the machine.
 mod pack;
 
+// The main job on the real thing, from real repositories and a real registry.
+mod build;
+
 // The commands as a user types them.
 mod cli;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use khimg::cluster::Role;
-use khimg::deliver::{DeliverError, Delivery, NodeSeed, PublicFile, deliver};
+use khimg::deliver::{DeliverError, Delivery, NodeSeed, PublicContent, PublicFile, deliver};
 use khimg::exit::{Exit, Explain};
 use khimg::pack::{Bundle, Format};
 use khimg::render::tree::Content;
@@ -18,7 +18,8 @@ fn send(bundles: &[Bundle], out: &Path) -> Result<Delivery, DeliverError> {
     let target = target();
     let files: BTreeMap<&str, &[u8]> = BTreeMap::from([("user-data", &b"#cloud-config\n"[..]), ("meta-data", b"{}")]);
     let seeds = [NodeSeed { node: "master-1", role: Role::Master, target: &target, files }];
-    let public = [PublicFile { path: "khimg.lock", bytes: b"version: 1\n", origin: "the lock" }];
+    let public =
+        [PublicFile { path: "khimg.lock", content: PublicContent::Bytes(b"version: 1\n"), origin: "the lock" }];
     deliver(bundles, &seeds, &public, out, &Silent)
 }
 
@@ -169,7 +170,7 @@ fn what_khimg_did_not_write_is_never_replaced() {
 fn paths_that_would_leave_the_directory() {
     let workshop = full();
     for path in ["../outside", "/etc/passwd", "a//b", "manifest.json", "SHA256SUMS", ""] {
-        let files = [PublicFile { path, bytes: b"x", origin: "a test" }];
+        let files = [PublicFile { path, content: PublicContent::Bytes(b"x"), origin: "a test" }];
         let refused = deliver(&[], &[], &files, &workshop.path("dist"), &Silent);
         assert!(matches!(refused, Err(DeliverError::Path { .. })), "{path}");
     }

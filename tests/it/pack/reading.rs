@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use khimg::deliver::{PublicFile, deliver};
+use khimg::deliver::{PublicContent, PublicFile, deliver};
 use khimg::exit::{Exit, Explain};
 use khimg::inspect::{self, InspectError};
 use khimg::pack::{Bundle, Format};
@@ -107,7 +107,7 @@ fn a_delivered_directory_and_all_that_is_wrong_with_it() {
     let workshop = full();
     let out = workshop.path("dist");
     let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
-    let files = [PublicFile { path: "khimg.lock", bytes: b"version: 1\n", origin: "the lock" }];
+    let files = [PublicFile { path: "khimg.lock", content: PublicContent::Bytes(b"version: 1\n"), origin: "the lock" }];
     deliver(&bundles, &[], &files, &out, &Silent).expect("delivers");
     let report = inspect::dist(&out).expect("a dist");
     assert!(report.problems.is_empty(), "{:?}", report.problems);

@@ -1,0 +1,85 @@
+//! Any stage's error, with what it needs to be told well.
+
+use std::fmt;
+
+use khimg::exit::{Exit, Explain};
+
+/// Why a command failed.
+pub struct Failure(Box<dyn Explain>);
+
+impl Failure {
+    pub fn exit(&self) -> Exit {
+        self.0.exit()
+    }
+
+    pub fn is_report(&self) -> bool {
+        self.0.is_report()
+    }
+
+    pub fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
+
+    /// The message and its causes, outermost first.
+    pub fn chain(&self) -> Vec<String> {
+        let mut chain = vec![self.0.to_string()];
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            chain.push(cause.to_string());
+            source = cause.source();
+        }
+        chain
+    }
+}
+
+impl<E: Explain + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain().join(": "))
+    }
+}
+
+/// A failure of the command line itself.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("cannot write {path}")]
+    Write { path: String, source: std::io::Error },
+    #[error("{path} already exists")]
+    Exists { path: String },
+    #[error("there is no {what} {name:?}")]
+    Unknown { what: &'static str, name: String, known: Vec<String> },
+    #[error("cannot start the worker threads")]
+    Runtime(#[source] std::io::Error),
+    #[error("cannot find out where the running program lies")]
+    Program(#[source] std::io::Error),
+    #[error("interrupted")]
+    Interrupted,
+    #[error("the user's cache directory is not known")]
+    NoCache,
+}
+
+impl Explain for CommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Write { .. } => Exit::LocalIo,
+            Self::Exists { .. } | Self::Unknown { .. } | Self::NoCache => Exit::BadInput,
+            Self::Runtime(_) | Self::Program(_) | Self::Interrupted => Exit::Unexpected,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exists { path } => Some(format!("move {path} away, or name another directory")),
+            Self::Unknown { known, .. } => Some(format!("one of: {}", known.join(", "))),
+            Self::Interrupted => Some("run the same command again: what was fetched is kept".to_owned()),
+            Self::NoCache => Some("set KHIMG_STORE or pass --store DIR".to_owned()),
+            Self::Program(_) => Some("pass `--program ARCH=FILE`".to_owned()),
+            Self::Write { .. } | Self::Runtime(_) => None,
+        }
+    }
+}

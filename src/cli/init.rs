@@ -1,0 +1,34 @@
+//! `khimg init`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::CommandError;
+use super::{Failure, Output};
+
+/// Write a commented cluster.yaml that builds as it is
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where; made if need be
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+}
+
+pub fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
+    let path = args.dir.join("cluster.yaml");
+    let failed = |source| CommandError::Write { path: path.display().to_string(), source };
+    std::fs::create_dir_all(&args.dir).map_err(failed)?;
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let mut file = match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(CommandError::Exists { path: path.display().to_string() }.into());
+        }
+        other => other.map_err(failed)?,
+    };
+    file.write_all(khimg::cluster::EXAMPLE.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    output.text(&path.display().to_string());
+    output.note("next: edit the nodes, then `khimg build`");
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `khimg render`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use khimg::pipeline;
+use khimg::render::Rendered;
+use khimg::render::tree::{Content, Entry, TargetPath};
+
+use super::failure::CommandError;
+use super::project::ProjectArgs;
+use super::{Failure, Global, Output};
+
+/// Write every file that a node would get, at its path: the dry run
+///
+/// Nothing is fetched and no secret is needed; stand-ins are marked.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+
+    /// Only this node (may be repeated) [default: all nodes]
+    #[arg(long = "node", value_name = "NAME")]
+    nodes: Vec<String>,
+
+    /// Where to write, one directory per node
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub fn run(args: &RenderArgs, global: &Global, output: &Output) -> Result<(), Failure> {
+    let project = args.project.open(global, output)?;
+    let nodes = (!args.nodes.is_empty()).then_some(args.nodes.as_slice());
+    let rendered = pipeline::render(&project, nodes)?;
+    let mut written = Vec::new();
+    for node in &rendered.nodes {
+        let dir = args.out.join(&node.name);
+        for (path, entry) in files_of(&rendered, &node.name) {
+            write(&dir, path, entry)?;
+        }
+        written.push(dir);
+    }
+    if output.json() {
+        output.data(&written);
+        return Ok(());
+    }
+    for dir in &written {
+        output.text(&dir.display().to_string());
+    }
+    Ok(())
+}
+
+/// The files of the node's role, then its own.
+fn files_of<'a>(rendered: &'a Rendered, name: &str) -> Vec<(&'a TargetPath, &'a Entry)> {
+    let Some(node) = rendered.nodes.iter().find(|node| node.name == name) else { return Vec::new() };
+    let role = rendered.roles.iter().find(|role| role.role == node.role && role.target == node.target);
+    let shared = role.into_iter().flat_map(|role| &role.layers).flat_map(|(_, tree)| &tree.0);
+    shared.chain(&node.public.0).chain(&node.secret.0).collect()
+}
+
+fn write(dir: &Path, path: &TargetPath, entry: &Entry) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let to = dir.join(path.relative());
+    let failed = |source| CommandError::Write { path: to.display().to_string(), source };
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match &entry.content {
+        Content::Bytes(bytes) => {
+            std::fs::write(&to, bytes).map_err(failed)?;
+            let mode = std::fs::Permissions::from_mode(entry.mode.bits());
+            std::fs::set_permissions(&to, mode).map_err(failed)?;
+        }
+        Content::Link(target) => {
+            if to.is_symlink() {
+                std::fs::remove_file(&to).map_err(failed)?;
+            }
+            std::os::unix::fs::symlink(target, &to).map_err(failed)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! `khimg profile`, `khimg catalog`, `khimg overlay`: see and change what is built in.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use khimg::shipped;
+use serde_json::json;
+
+use super::failure::CommandError;
+use super::{Failure, Output};
+
+/// What a role is made of
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the built-in profiles
+    List,
+    /// Print one
+    Show {
+        /// Its name, such as master
+        name: String,
+    },
+    /// Write all of them out, to be changed; put them into profiles/ beside the cluster file
+    Export {
+        /// Where; made if need be
+        #[arg(default_value = "profiles")]
+        dir: PathBuf,
+    },
+}
+
+/// Where each component comes from, signed by whom, with which digests
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// List the built-in catalogue's files
+    List,
+    /// Print one
+    Show {
+        /// Its name, such as sources
+        name: String,
+    },
+    /// Write all of them out, to be changed; put them into catalog/ beside the cluster file
+    Export {
+        /// Where; made if need be
+        #[arg(default_value = "catalog")]
+        dir: PathBuf,
+    },
+}
+
+/// The files that go onto a node
+#[derive(Debug, Subcommand)]
+pub enum OverlayCommand {
+    /// List the built-in overlays' files
+    List,
+    /// Print one
+    Show {
+        /// Its name, such as base/layer.yaml
+        name: String,
+    },
+    /// Write all of them out, to be changed; put them into overlays/ beside the cluster file
+    Export {
+        /// Where; made if need be
+        #[arg(default_value = "overlays")]
+        dir: PathBuf,
+    },
+}
+
+/// Built-in files of one kind: what they are called, and each file by its name.
+struct Shelf {
+    what: &'static str,
+    files: Vec<(&'static str, &'static [u8])>,
+}
+
+impl Shelf {
+    fn profiles() -> Self {
+        let top = |(path, _): &(&str, &[u8])| !path.contains('/');
+        Self { what: "profile", files: shipped::files(&shipped::PROFILES).into_iter().filter(top).collect() }
+    }
+
+    fn catalog() -> Self {
+        let files = shipped::files(&shipped::PROFILES).into_iter();
+        let files = files.filter_map(|(path, content)| Some((path.strip_prefix("catalog/")?, content)));
+        Self { what: "catalogue file", files: files.collect() }
+    }
+
+    fn overlays() -> Self {
+        Self { what: "overlay file", files: shipped::files(&shipped::OVERLAYS) }
+    }
+
+    fn list(&self, output: &Output) {
+        let names: Vec<&str> = self.files.iter().map(|(path, _)| path.strip_suffix(".yaml").unwrap_or(path)).collect();
+        if output.json() {
+            output.data(&names);
+        } else {
+            output.text(&names.join("\n"));
+        }
+    }
+
+    fn show(&self, name: &str, output: &Output) -> Result<(), Failure> {
+        let with_ending = format!("{name}.yaml");
+        let found = self.files.iter().find(|(path, _)| *path == name || *path == with_ending);
+        let Some((path, content)) = found else {
+            let known = self.files.iter().map(|(path, _)| (*path).to_owned()).collect();
+            return Err(CommandError::Unknown { what: self.what, name: name.to_owned(), known }.into());
+        };
+        let text = String::from_utf8_lossy(content);
+        if output.json() {
+            output.data(&json!({"path": path, "content": text}));
+        } else {
+            output.text(&text);
+        }
+        Ok(())
+    }
+
+    fn export(&self, dir: &Path, output: &Output) -> Result<(), Failure> {
+        for (path, content) in &self.files {
+            let to = dir.join(path);
+            let failed = |source| CommandError::Write { path: to.display().to_string(), source };
+            if to.exists() {
+                return Err(CommandError::Exists { path: to.display().to_string() }.into());
+            }
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent).map_err(failed)?;
+            }
+            std::fs::write(&to, content).map_err(failed)?;
+            output.text(&to.display().to_string());
+        }
+        Ok(())
+    }
+}
+
+pub fn profile(command: &ProfileCommand, output: &Output) -> Result<(), Failure> {
+    let shelf = Shelf::profiles();
+    match command {
+        ProfileCommand::List => shelf.list(output),
+        ProfileCommand::Show { name } => shelf.show(name, output)?,
+        ProfileCommand::Export { dir } => shelf.export(dir, output)?,
+    }
+    Ok(())
+}
+
+pub fn catalog(command: &CatalogCommand, output: &Output) -> Result<(), Failure> {
+    let shelf = Shelf::catalog();
+    match command {
+        CatalogCommand::List => shelf.list(output),
+        CatalogCommand::Show { name } => shelf.show(name, output)?,
+        CatalogCommand::Export { dir } => shelf.export(dir, output)?,
+    }
+    Ok(())
+}
+
+pub fn overlay(command: &OverlayCommand, output: &Output) -> Result<(), Failure> {
+    let shelf = Shelf::overlays();
+    match command {
+        OverlayCommand::List => shelf.list(output),
+        OverlayCommand::Show { name } => shelf.show(name, output)?,
+        OverlayCommand::Export { dir } => shelf.export(dir, output)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,378 @@
+//! The whole way from a cluster file to `dist/`. The only place that connects stages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::arch::Arch;
+use crate::catalog::{self, Catalog};
+use crate::cluster::{self, Cluster, Role};
+use crate::deliver::{self, Delivery, NodeSeed, PublicContent, PublicFile};
+use crate::error::Error;
+use crate::exit::{Exit, Explain};
+use crate::fetch::{self, Fetched};
+use crate::inventory::Inventory;
+use crate::lock::{self, Lock, Written};
+use crate::mirrors::Mirrors;
+use crate::net::{Net, NetOptions};
+use crate::pack::{self, Bundle, Format, PackOptions};
+use crate::profile::{self, Profiles, Requirements};
+use crate::registry::Credentials;
+use crate::render::{self, NodeFiles, Overlays, Rendered};
+use crate::report::{Event, Reporter};
+use crate::resolve::{self, Upgrade};
+use crate::secrets::Secrets;
+use crate::seed::{self, BundleRef, DepotFile, Seed};
+use crate::store::{Store, Verified};
+
+/// What the user named, before anything is read.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectOptions {
+    /// The cluster file; `cluster.yaml` or, without one, the built-in example where `None`.
+    pub cluster: Option<PathBuf>,
+    /// Own catalogue files; `catalog/` beside the cluster file where `None`.
+    pub catalog: Option<PathBuf>,
+    /// Own profiles; `profiles/` beside the cluster file where `None`.
+    pub profiles: Option<PathBuf>,
+    /// Own overlays; `overlays/` beside the cluster file where `None`.
+    pub overlays: Option<PathBuf>,
+    /// Mirrors in order of trial; the cluster file's where empty.
+    pub mirrors: Vec<String>,
+    /// Further certificate authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// A docker `config.json` with credentials for registries.
+    pub registry_auth: Option<PathBuf>,
+    /// Open no socket.
+    pub offline: bool,
+    /// Downloads and compressors at once. Never changes a byte.
+    pub jobs: Option<NonZeroUsize>,
+    /// Directory of the store.
+    pub store: PathBuf,
+}
+
+/// Everything that was read of a project, and the means to work on it.
+pub struct Project {
+    cluster: Cluster,
+    catalog: Catalog,
+    profiles: Profiles,
+    overlays: Overlays,
+    mirrors: Mirrors,
+    net: Net,
+    credentials: Credentials,
+    store: Store,
+    directory: PathBuf,
+    example: bool,
+    jobs: Option<NonZeroUsize>,
+    reporter: Arc<dyn Reporter>,
+}
+
+/// What is wrong between stages.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// No program was given for an architecture that the cluster has.
+    #[error("the cluster has {arch} nodes, and this khimg program is for another architecture")]
+    NoProgram {
+        /// The architecture.
+        arch: Arch,
+    },
+    /// The program that goes into bundles cannot be read.
+    #[error("cannot read the khimg program {}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An image of the catalogue cannot be named.
+    #[error("the catalogue names an image that cannot be completed")]
+    Image(#[from] catalog::vars::UnknownVariable),
+}
+
+impl Explain for PipelineError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoProgram { .. } | Self::Image(_) => Exit::BadInput,
+            Self::Program { .. } => Exit::LocalIo,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProgram { arch } => Some(format!("build khimg for {arch} and pass `--program {arch}=FILE`")),
+            Self::Program { .. } => None,
+            Self::Image(_) => Some("correct the component in your catalogue directory".to_owned()),
+        }
+    }
+}
+
+impl Project {
+    /// Reads the cluster file, the catalogue, the profiles and the overlays, and opens the store.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of these files; the store's and the network's set-up.
+    pub fn open(options: ProjectOptions, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
+        let standard = PathBuf::from("cluster.yaml");
+        let path = options.cluster.or_else(|| standard.exists().then_some(standard));
+        let directory = path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+        let beside = |named: Option<PathBuf>, name: &str| {
+            named.or_else(|| path.is_some().then(|| directory.join(name)).filter(|own| own.is_dir()))
+        };
+        let catalog = catalog::load(beside(options.catalog, "catalog").as_deref())?;
+        let profiles = profile::load(beside(options.profiles, "profiles").as_deref(), &catalog)?;
+        let overlays = Overlays::load(beside(options.overlays, "overlays").as_deref())?;
+        let mut cluster = match &path {
+            Some(path) => cluster::load(path, &catalog)?,
+            None => cluster::parse("the built-in example", cluster::EXAMPLE, Path::new("."), &catalog)?,
+        };
+        if !options.mirrors.is_empty() {
+            cluster.mirrors = options.mirrors;
+        }
+        let mut net = NetOptions { offline: options.offline, ca_file: options.ca_file, ..NetOptions::default() };
+        if let Some(jobs) = options.jobs {
+            net.jobs = jobs.get();
+        }
+        let system = resolve::apt::system::entries(Path::new("/"))?;
+        Ok(Self {
+            mirrors: Mirrors::new(&cluster, system),
+            cluster,
+            catalog,
+            profiles,
+            overlays,
+            net: Net::new(net, reporter.clone())?,
+            credentials: options.registry_auth.as_deref().map(Credentials::read).transpose()?.unwrap_or_default(),
+            store: Store::open(&options.store)?,
+            directory,
+            example: path.is_none(),
+            jobs: options.jobs,
+            reporter,
+        })
+    }
+
+    /// Whether there was no cluster file, so that the built-in example stands in.
+    pub fn is_example(&self) -> bool {
+        self.example
+    }
+
+    /// Where the lock is kept: beside the cluster file.
+    pub fn lock_path(&self) -> PathBuf {
+        self.directory.join("khimg.lock")
+    }
+
+    fn secrets_path(&self) -> PathBuf {
+        self.directory.join("secrets.yaml")
+    }
+
+    fn stage(&self, name: &'static str) {
+        self.reporter.report(Event::Stage { name });
+    }
+
+    fn require(&self, roles: Option<&[Role]>) -> Result<Requirements, Error> {
+        Ok(profile::require(&self.cluster, &self.profiles, &self.catalog, roles)?)
+    }
+
+    /// The lock as it stands, if it answers `roles`.
+    fn settled(&self, roles: Option<&[Role]>) -> Result<Lock, Error> {
+        let lock = lock::read(&self.lock_path())?;
+        lock.check(&self.require(roles)?)?;
+        Ok(lock)
+    }
+
+    async fn fetched(&self, lock: &Lock, roles: Option<&[Role]>) -> Result<Fetched, Error> {
+        self.stage("fetch");
+        Ok(fetch::fetch(lock, &self.catalog, &self.mirrors, &self.net, &self.store, &self.credentials, roles).await?)
+    }
+
+    fn rendered(
+        &self,
+        inventory: &Inventory,
+        secrets: &Secrets,
+        (roles, nodes): (Option<&[Role]>, Option<&[String]>),
+    ) -> Result<Rendered, Error> {
+        self.stage("render");
+        let inputs = render::Inputs {
+            cluster: &self.cluster,
+            profiles: &self.profiles,
+            catalog: &self.catalog,
+            inventory,
+            overlays: &self.overlays,
+            secrets,
+        };
+        Ok(render::render(&inputs, roles, nodes)?)
+    }
+}
+
+/// A lock, and whether the file had to change for it.
+pub struct Locked {
+    /// The lock.
+    pub lock: Lock,
+    /// Whether the file was written.
+    pub changed: bool,
+}
+
+/// Resolves what `roles` (all where `None`) require and writes the lock if that changes it.
+///
+/// # Errors
+/// Of the stages.
+pub async fn lock(project: &Project, roles: Option<&[Role]>, upgrade: &Upgrade) -> Result<Locked, Error> {
+    let requirements = project.require(roles)?;
+    let path = project.lock_path();
+    let previous = lock::read_if_exists(&path)?;
+    if let Some(lock) = previous.as_ref().filter(|lock| *upgrade == Upgrade::Nothing && lock.satisfies(&requirements)) {
+        return Ok(Locked { lock: lock.clone(), changed: false });
+    }
+    project.stage("resolve");
+    let Project { catalog, mirrors, net, store, credentials, .. } = project;
+    let previous_lock = previous.as_ref();
+    let resolution =
+        resolve::resolve(&requirements, catalog, mirrors, net, store, credentials, previous_lock, upgrade).await?;
+    project.stage("lock");
+    let lock = Lock::new(&requirements, resolution, previous.as_ref());
+    let changed = lock::write(&path, &lock)? == Written::Changed;
+    Ok(Locked { lock, changed })
+}
+
+/// Fills the store with what the lock names for `roles`.
+///
+/// # Errors
+/// Of the stages; a lock that is missing or stale.
+pub async fn fetch(project: &Project, roles: Option<&[Role]>) -> Result<Fetched, Error> {
+    let lock = project.settled(roles)?;
+    project.fetched(&lock, roles).await
+}
+
+/// Every file that `nodes` (all where `None`) would get, with the role's: nothing is fetched, and secrets are stand-ins.
+///
+/// Versions are those of the lock, where it answers the cluster file; otherwise what the catalogue expects.
+///
+/// # Errors
+/// Of the stages.
+pub fn render(project: &Project, nodes: Option<&[String]>) -> Result<Rendered, Error> {
+    let requirements = project.require(None)?;
+    let inventory = match lock::read_if_exists(&project.lock_path())?.filter(|lock| lock.satisfies(&requirements)) {
+        Some(lock) => Inventory::of_lock(&lock),
+        None => Inventory::of_requirements(&requirements, &project.catalog).map_err(PipelineError::from)?,
+    };
+    project.rendered(&inventory, &Secrets::stand_in(), (None, nodes))
+}
+
+/// How to build.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Only these roles.
+    pub roles: Option<Vec<Role>>,
+    /// Where to deliver.
+    pub out: PathBuf,
+    /// Refuse to change the lock.
+    pub locked: bool,
+    /// Compression of the bundles.
+    pub format: Format,
+    /// Pack twice and compare.
+    pub check: bool,
+    /// The static khimg program that goes into bundles, by architecture.
+    pub programs: BTreeMap<Arch, PathBuf>,
+}
+
+/// From the cluster file to `dist/`.
+///
+/// # Errors
+/// Of the stages.
+pub async fn build(project: &Project, options: &BuildOptions) -> Result<Delivery, Error> {
+    let roles = options.roles.as_deref();
+    let lock = match options.locked {
+        true => project.settled(roles)?,
+        false => lock(project, roles, &Upgrade::Nothing).await?.lock,
+    };
+    let fetched = project.fetched(&lock, roles).await?;
+    let secrets = Secrets::load_or_create(&project.secrets_path())?;
+    let rendered = project.rendered(&Inventory::of_lock(&lock), &secrets, (roles, None))?;
+    // From here on nothing waits for the network: one thread leads, and packing brings its own.
+    tokio::task::block_in_place(|| assemble(project, options, &lock, &fetched, &rendered))
+}
+
+/// Pack and deliver.
+fn assemble(
+    project: &Project,
+    options: &BuildOptions,
+    lock: &Lock,
+    fetched: &Fetched,
+    rendered: &Rendered,
+) -> Result<Delivery, Error> {
+    project.stage("pack");
+    let reporter = &*project.reporter;
+    let pack_options = PackOptions { format: options.format, jobs: project.jobs, programs: options.programs.clone() };
+    let bundles = pack::pack(&rendered.roles, fetched, lock, &project.store, &pack_options, reporter)?;
+    if options.check {
+        pack::check(&rendered.roles, fetched, lock, &bundles, &pack_options, reporter)?;
+    }
+    project.stage("deliver");
+    let programs = programs(&bundles, &options.programs, &project.store)?;
+    let mut seeds = Vec::new();
+    for node in &rendered.nodes {
+        seeds.extend(seed_of(project, node, &bundles, &programs)?.map(|seed| (node, seed)));
+    }
+    let seeds: Vec<NodeSeed<'_>> = seeds.iter().map(|(node, seed)| node_seed(node, seed)).collect();
+    let lock_text = lock::to_yaml(lock)?;
+    let mut files = vec![PublicFile {
+        path: "khimg.lock",
+        content: PublicContent::Bytes(lock_text.as_bytes()),
+        origin: "what every artifact was pinned to",
+    }];
+    files.extend(programs.iter().map(|program| PublicFile {
+        path: &program.depot.path,
+        content: PublicContent::Blob(&program.blob),
+        origin: "the khimg program that unpacks bundles on nodes",
+    }));
+    Ok(deliver::deliver(&bundles, &seeds, &files, &options.out, reporter)?)
+}
+
+/// A khimg program of the depot.
+struct Program {
+    arch: Arch,
+    blob: Verified,
+    depot: DepotFile,
+}
+
+/// The programs for all architectures that the bundles are for.
+fn programs(bundles: &[Bundle], given: &BTreeMap<Arch, PathBuf>, store: &Store) -> Result<Vec<Program>, Error> {
+    let archs: BTreeSet<Arch> = bundles.iter().map(|bundle| bundle.target().arch).collect();
+    let mut programs = Vec::new();
+    for arch in archs {
+        let path = given.get(&arch).ok_or(PipelineError::NoProgram { arch })?;
+        let failed = |source| PipelineError::Program { path: path.clone(), source };
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut writer = store.writer()?;
+        std::io::copy(&mut file, &mut writer).map_err(failed)?;
+        let blob = writer.commit()?;
+        let depot = DepotFile { path: format!("bin/khimg-{arch}"), sha256: blob.digest(), size: blob.size() };
+        programs.push(Program { arch, blob, depot });
+    }
+    Ok(programs)
+}
+
+/// The seed of `node`, if its role is among the bundles.
+fn seed_of(
+    project: &Project,
+    node: &NodeFiles,
+    bundles: &[Bundle],
+    programs: &[Program],
+) -> Result<Option<Seed>, Error> {
+    let bundle = bundles.iter().find(|bundle| bundle.role() == node.role && *bundle.target() == node.target);
+    let program = programs.iter().find(|program| program.arch == node.target.arch);
+    let (Some(bundle), Some(program)) = (bundle, program) else { return Ok(None) };
+    let path = format!("bundles/{}", bundle.file_name());
+    let reference = BundleRef {
+        bundle: DepotFile { path, sha256: bundle.sha256, size: bundle.size },
+        program: program.depot.clone(),
+    };
+    Ok(Some(seed::seed(&project.cluster, node, &reference)?))
+}
+
+fn node_seed<'a>(node: &'a NodeFiles, seed: &'a Seed) -> NodeSeed<'a> {
+    let files = [
+        ("user-data", seed.user_data.expose().as_bytes()),
+        ("meta-data", seed.meta_data.as_bytes()),
+        ("network-config", seed.network_config.as_bytes()),
+    ];
+    NodeSeed { node: &node.name, role: node.role, target: &node.target, files: files.into_iter().collect() }
+}

@@ -1,0 +1,7 @@
+//! The main job on the real thing: `khimg build` from real repositories and a real registry.
+
+mod interrupted;
+mod offline;
+mod packages;
+mod reproducible;
+mod roles;
