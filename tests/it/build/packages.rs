@@ -24,7 +24,7 @@ fn installs(role: &str) {
     let script = "set -e; rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; rm -rf /var/lib/apt/lists/*
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
         export DEBIAN_FRONTEND=noninteractive
-        apt-get install --yes --no-install-recommends --no-download /tmp/packages/*.deb
+        apt-get install --yes --no-install-recommends /tmp/packages/*.deb
         dpkg --audit; test -z \"$(dpkg --audit)\"";
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "chroot"])
