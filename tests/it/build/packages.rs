@@ -6,7 +6,7 @@ use super::roles::built;
 use crate::support::base::base;
 
 /// Unpacks a bundle with the system's own tools, as a person would.
-fn unpacked(role: &str) -> tempfile::TempDir {
+pub fn unpacked(role: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let bundle = built().path(format!("dist/public/bundles/{role}-debian-12-amd64.tar.zst"));
     let status = Command::new("tar").arg("--zstd").arg("-xf").arg(bundle).arg("-C").arg(dir.path()).status();
