@@ -15,13 +15,13 @@ mod swap;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::cluster::{Role, Target};
-use crate::digest::{Digest, HashingWriter};
+use crate::digest::{Digest, Hasher};
 use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
@@ -200,15 +200,30 @@ fn write_bundle(bundle: &Bundle, staging: &Staging, reporter: &dyn Reporter) -> 
 
 fn copy_bundle(bundle: &Bundle, staging: &Staging, below: &str) -> Result<(), DeliverError> {
     let name = bundle.file_name();
-    let path = staging.path(below);
-    let mut out = HashingWriter::new(BufWriter::new(staging.file(below, 0o644)?));
+    let mut out = Copy { file: staging.file(below, 0o644)?, hasher: Hasher::default() };
     bundle.write(&mut out).map_err(|source| DeliverError::Bundle { bundle: name.clone(), source: Box::new(source) })?;
-    out.flush().map_err(DeliverError::io("write", &path))?;
-    let (_, actual) = out.finish();
+    let actual = out.hasher.digest();
     if actual != bundle.sha256 {
         return Err(DeliverError::Changed { bundle: name, expected: bundle.sha256, actual });
     }
     Ok(())
+}
+
+/// Writes to a file and hashes at the same time.
+struct Copy {
+    file: File,
+    hasher: Hasher,
+}
+
+impl Write for Copy {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let (written, ()) = rayon::join(|| self.file.write_all(buf), || self.hasher.update(buf));
+        written.map(|()| buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Gives the former delivery's file a second name if its bytes, read again, are the bundle's. Any doubt means no.

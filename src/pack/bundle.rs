@@ -1,7 +1,8 @@
 //! A packed bundle: its pieces in order, each with its digest, and the digest of the whole.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::layer::Layer;
 use super::member::What;
 use super::segment::{END, Segment};
 use crate::cluster::{Role, Target};
-use crate::digest::{Digest, HashingWriter};
+use crate::digest::{Digest, Hasher};
 use crate::render::tree::Mode;
 
 /// A bundle whose layers lie in the store, ready to be written anywhere.
@@ -49,7 +50,7 @@ pub struct Piece {
 }
 
 impl Bundle {
-    /// Puts layers together and computes the digest of the whole. Every layer is proven once more on the way.
+    /// Puts layers together and computes the digest of the whole. The layers are proven when they are written out.
     pub(super) fn new(
         contents: Contents,
         format: Format,
@@ -65,11 +66,29 @@ impl Bundle {
         let head = squeeze(&segment.finish().0, format, workers).map_err(failed)?;
         let tail = squeeze(&END, format, workers).map_err(failed)?;
         let mut bundle = Self { contents, format, layers, sha256: Digest::of(&[]), size: 0, head, tail };
-        let mut whole = HashingWriter::new(io::sink());
-        bundle.write(&mut whole)?;
-        bundle.size = whole.count();
-        bundle.sha256 = whole.finish().1;
+        (bundle.sha256, bundle.size) = bundle.sum()?;
         Ok(bundle)
+    }
+
+    /// Digest and size of the whole, of the bytes as they lie there: hashing each layer by itself as well would take as long
+    /// again, and [`Self::write`] does so.
+    fn sum(&self) -> Result<(Digest, u64), PackError> {
+        let mut whole = Hasher::default();
+        whole.update(&self.head);
+        let mut buffer = vec![0; 1 << 18];
+        for layer in &self.layers {
+            let failed = |source| PackError::Io { layer: layer.name.clone(), source };
+            let mut file = File::open(layer.blob.path()).map_err(failed)?;
+            loop {
+                let read = file.read(&mut buffer).map_err(failed)?;
+                match buffer.get(..read) {
+                    None | Some([]) => break,
+                    Some(bytes) => whole.update(bytes),
+                }
+            }
+        }
+        whole.update(&self.tail);
+        Ok((whole.digest(), whole.count()))
     }
 
     /// The role that it is for.

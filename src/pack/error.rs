@@ -101,7 +101,7 @@ pub enum PackError {
         source: StoreError,
     },
     /// Reading, compressing or writing failed.
-    #[error("cannot pack layer {layer}")]
+    #[error("cannot write layer {layer}")]
     Io {
         /// The layer.
         layer: String,

@@ -35,6 +35,8 @@ use std::io::{self, BufReader, Read};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::arch::Arch;
 use crate::cluster::Role;
 use crate::digest::Digest;
@@ -105,7 +107,9 @@ pub fn pack(
         };
         drafts.push((contents, layers));
     }
-    workers.each(drafts, |(contents, layers)| Bundle::new(contents, options.format, layers, &workers))
+    let finish = |(contents, layers)| Bundle::new(contents, options.format, layers, &workers);
+    let bundles: Vec<Result<Bundle, PackError>> = drafts.into_par_iter().map(finish).collect();
+    bundles.into_iter().collect()
 }
 
 /// Builds every layer of `bundles` twice again, with one thread and with several, and compares.
