@@ -176,6 +176,7 @@ fn holds_what_was_asked_for() {
     assert_eq!(mode("rootfs/usr/bin/khimg"), Mode::Program.bits());
     assert_eq!(mode("rootfs/usr/bin/kubeadm"), Mode::Program.bits());
     assert_eq!(mode("packages/libseccomp2_2.5.1-1+b1_amd64.deb"), Mode::Plain.bits());
+    assert_eq!(mode("images/registry.k8s.io_pause_3.2.tar"), Mode::Plain.bits());
     // 0775 in the archive: runs, so 0755 here.
     assert_eq!(mode("rootfs/opt/cni/bin/bridge"), Mode::Program.bits());
     assert_eq!(mode("rootfs/opt/cni/README"), Mode::Plain.bits());

@@ -64,6 +64,8 @@ fn full() -> Workshop {
     );
     let cni = Install::Archive { to: "/opt/cni".to_owned(), strip: 1, only: Vec::new() };
     workshop.file("cni-plugins", "cni", &both, cni, &archive());
+    workshop.image("registry.k8s.io/pause:3.2", &both, &sample(5, 50_000));
+    workshop.image("registry.k8s.io/kube-apiserver:v1.20.2", &master, &sample(6, 150_000));
     let long = format!("/etc/{}/a-file-with-a-long-path.conf", "deep/".repeat(30).trim_end_matches('/'));
     for role in [Role::Master, Role::Worker] {
         workshop.role(
