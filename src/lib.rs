@@ -56,6 +56,8 @@ pub mod pack;
 pub mod deliver;
 
 pub mod inspect;
+// On the machines.
+pub mod node;
 
 // Nouns that everybody uses.
 pub mod arch;

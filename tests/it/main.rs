@@ -37,3 +37,6 @@ mod build;
 
 // The commands as a user types them.
 mod cli;
+
+// What happens on a machine: installing, going back, and becoming a cluster.
+mod node;

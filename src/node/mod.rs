@@ -1,0 +1,3 @@
+//! What khimg does on a machine.
+
+pub mod decision;

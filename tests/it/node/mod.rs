@@ -1,0 +1,7 @@
+//! What khimg does on a machine.
+
+// A small etcd: disks, logs, elections, membership.
+mod etcd;
+
+// Masters that decide for themselves on top of it, through every disaster.
+mod simulation;
