@@ -57,6 +57,10 @@ pub enum CommandError {
     Runtime(#[source] std::io::Error),
     #[error("cannot find out where the running program lies")]
     Program(#[source] std::io::Error),
+    #[error("cannot enter {path}")]
+    Root { path: String, source: std::io::Error },
+    #[error("{failed} checks failed")]
+    Unfit { failed: usize },
     #[error("interrupted")]
     Interrupted,
     #[error("the user's cache directory is not known")]
@@ -66,7 +70,8 @@ pub enum CommandError {
 impl Explain for CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } => Exit::LocalIo,
+            Self::Write { .. } | Self::Root { .. } => Exit::LocalIo,
+            Self::Unfit { .. } => Exit::Unsupported,
             Self::Exists { .. } | Self::Unknown { .. } | Self::NoCache => Exit::BadInput,
             Self::Runtime(_) | Self::Program(_) | Self::Interrupted => Exit::Unexpected,
         }
@@ -79,6 +84,8 @@ impl Explain for CommandError {
             Self::Interrupted => Some("run the same command again: what was fetched is kept".to_owned()),
             Self::NoCache => Some("set KHIMG_STORE or pass --store DIR".to_owned()),
             Self::Program(_) => Some("pass `--program ARCH=FILE`".to_owned()),
+            Self::Root { .. } => Some("run khimg node as root, with the directory of a whole system".to_owned()),
+            Self::Unfit { .. } => Some("each failed check says what to do".to_owned()),
             Self::Write { .. } | Self::Runtime(_) => None,
         }
     }

@@ -7,6 +7,7 @@ mod fetch;
 mod init;
 mod inspect;
 mod lock;
+mod node;
 mod output;
 mod progress;
 mod project;
@@ -68,6 +69,8 @@ enum Command {
     #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(subcommand)]
+    Node(node::NodeCommand),
+    #[command(subcommand)]
     Profile(show::ProfileCommand),
     #[command(subcommand)]
     Catalog(show::CatalogCommand),
@@ -89,6 +92,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args, global, output),
         Command::Secrets(command) => secrets::run(&command, output),
         Command::Store(command) => store::run(&command, global, output),
+        Command::Node(command) => node::run(&command, output),
         Command::Profile(command) => show::profile(&command, output),
         Command::Catalog(command) => show::catalog(&command, output),
         Command::Overlay(command) => show::overlay(&command, output),

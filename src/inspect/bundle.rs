@@ -52,6 +52,42 @@ pub struct BundleReport {
 /// # Errors
 /// A file that cannot be read, that is no bundle, or that contradicts its table of contents anywhere.
 pub fn bundle(path: &Path) -> Result<BundleReport, InspectError> {
+    bundle_into(path, &mut Nothing)
+}
+
+/// Takes what comes out of a bundle, in the archive's order. Nothing of it is proven before the whole bundle was read.
+pub trait Sink {
+    /// A piece of the content of the file that is named next.
+    ///
+    /// # Errors
+    /// Whatever ends the reading.
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// The file whose content is complete, or a directory or link.
+    ///
+    /// # Errors
+    /// Whatever ends the reading.
+    fn member(&mut self, member: &Member) -> io::Result<()>;
+}
+
+/// Lets everything go.
+struct Nothing;
+
+impl Sink for Nothing {
+    fn bytes(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn member(&mut self, _: &Member) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As [`bundle`], giving everything behind the table of contents to `sink` while it is read.
+///
+/// # Errors
+/// Those of [`bundle`] and of the sink.
+pub fn bundle_into(path: &Path, sink: &mut dyn Sink) -> Result<BundleReport, InspectError> {
     let file = File::open(path).map_err(InspectError::io(path))?;
     let mut tape = HashingReader::new(BufReader::with_capacity(1 << 18, file));
     let mut start = Vec::new();
@@ -70,7 +106,7 @@ pub fn bundle(path: &Path) -> Result<BundleReport, InspectError> {
         paths: 0,
     };
     for layer in &contents.layers {
-        reading.layer(layer)?;
+        reading.layer(layer, sink)?;
     }
     reading.tail()?;
     let Reading { pieces, members, .. } = reading;
@@ -106,7 +142,11 @@ fn read_head(path: &Path, start: &[u8]) -> Result<(Format, usize, Contents), Ins
     };
     let mut text = Vec::new();
     let mut segment = raw.as_slice();
-    let first = segment::next_member(&mut segment, &mut |bytes| text.extend_from_slice(bytes)).map_err(damaged)?;
+    let first = segment::next_member(&mut segment, &mut |bytes| {
+        text.extend_from_slice(bytes);
+        Ok(())
+    })
+    .map_err(damaged)?;
     if first.is_none_or(|member| member.path != CONTENTS) || !segment.is_empty() {
         return Err(foreign("its first layer is not bundle.json alone"));
     }
@@ -133,7 +173,7 @@ fn read_members(start: &[u8]) -> io::Result<(usize, Vec<u8>)> {
         (&mut member).take(room).read_to_end(&mut raw)?;
         rest = member.into_inner();
         let mut segment = raw.as_slice();
-        let complete = segment::next_member(&mut segment, &mut |_| {}).is_ok_and(|found| found.is_some());
+        let complete = segment::next_member(&mut segment, &mut |_| Ok(())).is_ok_and(|found| found.is_some());
         if complete || rest.is_empty() || raw.len() as u64 >= MOST_CONTENTS {
             return Ok((start.len() - rest.len(), raw));
         }
@@ -154,7 +194,7 @@ struct Reading<'a, R> {
 }
 
 impl<R: Read> Reading<'_, R> {
-    fn layer(&mut self, entry: &LayerEntry) -> Result<(), InspectError> {
+    fn layer(&mut self, entry: &LayerEntry, sink: &mut dyn Sink) -> Result<(), InspectError> {
         let (path, name) = (self.path, entry.name.as_str());
         let damaged =
             |source| InspectError::Damaged { path: path.to_path_buf(), part: format!("layer {name}"), source };
@@ -168,7 +208,10 @@ impl<R: Read> Reading<'_, R> {
         {
             let decoder = decode(&mut compressed, self.format).map_err(damaged)?;
             let mut segment = decoder.take(entry.raw_size);
-            while let Some(member) = segment::next_member(&mut segment, &mut |_| {}).map_err(damaged)? {
+            while let Some(member) =
+                segment::next_member(&mut segment, &mut |bytes| sink.bytes(bytes)).map_err(damaged)?
+            {
+                sink.member(&member).map_err(damaged)?;
                 self.paths += member.path.len();
                 if self.paths > MOST_PATHS {
                     return Err(wrong("it has too many entries"));

@@ -7,7 +7,7 @@ mod segment;
 
 use std::path::Path;
 
-pub use bundle::{BundleReport, bundle};
+pub use bundle::{BundleReport, Sink, bundle, bundle_into};
 pub use dist::{DistReport, dist};
 pub use error::InspectError;
 

@@ -18,7 +18,10 @@ const LONGEST_NAME: u64 = 4096;
 /// Reads the next member; `None` at the end of the input.
 ///
 /// `sink` gets the content of a file, piece by piece.
-pub(super) fn next_member(reader: &mut impl Read, sink: &mut dyn FnMut(&[u8])) -> io::Result<Option<Member>> {
+pub(super) fn next_member(
+    reader: &mut impl Read,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Option<Member>> {
     let (mut long_path, mut long_link) = (None, None);
     loop {
         let Some(header) = read_header(reader)? else {
@@ -46,7 +49,7 @@ fn what(
     kind: EntryType,
     header: &Header,
     size: u64,
-    sink: &mut dyn FnMut(&[u8]),
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     link: impl FnOnce() -> io::Result<String>,
 ) -> io::Result<What> {
     let (mode, empty) = (header.mode()?, size == 0);
@@ -59,7 +62,7 @@ fn what(
                 let read = content.read(&mut buffer)?;
                 match buffer.get(..read) {
                     None | Some([]) => break,
-                    Some(bytes) => sink(bytes),
+                    Some(bytes) => sink(bytes)?,
                 }
             }
             if content.count() != size {

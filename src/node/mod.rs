@@ -1,3 +1,29 @@
-//! What khimg does on a machine.
+//! What khimg does on a machine: bring it to the state of a bundle, and back.
+//!
+//! ```text
+//! bundle ─▶ unpack ─▶ packages ─▶ files ─▶ units ─▶ images       each step looks first and does only what is missing
+//!              │          └─ before every change: what was there is kept
+//!              └─ whole and proven, or not there
+//! ```
+//!
+//! Everything can be cut off at any point and begun again. What was installed is on record by digest; the bundle before the
+//! last one stays, so that one can go back. The machine is the one whose root directory this process sees: whoever wants to
+//! fill a directory changes its root first.
 
+pub mod check;
+mod command;
 pub mod decision;
+mod durable;
+mod error;
+mod images;
+mod install;
+mod packages;
+mod place;
+pub mod record;
+pub mod state;
+pub mod status;
+mod units;
+mod unpack;
+
+pub use error::NodeError;
+pub use install::{Outcome, install, rollback};

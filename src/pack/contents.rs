@@ -45,7 +45,7 @@ pub struct Contents {
 }
 
 /// systemd units that a role switches on and off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
     /// To enable at boot.

@@ -5,3 +5,9 @@ mod etcd;
 
 // Masters that decide for themselves on top of it, through every disaster.
 mod simulation;
+
+// A machine to install on.
+mod machine;
+
+// Bundles: on, changed, back, with power cuts.
+mod install;

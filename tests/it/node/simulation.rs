@@ -288,7 +288,7 @@ impl Simulation {
                 if round % 3 == node % 3 {
                     self.act(node, dice)?;
                     // A join may still be cut off, but whoever is needed comes back.
-                    if !self.on[node] && !(may_miss && node == absent) {
+                    if !(self.on[node] || may_miss && node == absent) {
                         self.power(node, true);
                     }
                 }

@@ -1,0 +1,137 @@
+//! `khimg node`: what runs on the machines themselves.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use khimg::digest::Digest;
+use khimg::node::check::{self, Verdict};
+use khimg::node::state::{STATE, State};
+use khimg::node::status::{self, Phase, Report};
+use khimg::node::{Outcome, install, rollback};
+use serde_json::json;
+
+use super::failure::CommandError;
+use super::{Failure, Output};
+
+/// On a node: install a bundle, go back, look
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Bring this machine to the state of a bundle
+    ///
+    /// May be interrupted and run again. Run once more it looks at everything, puts right what is not as it should be, and
+    /// says so.
+    Install {
+        /// The bundle, as it was delivered
+        file: PathBuf,
+        /// Its digest, from the seed or from dist/public/manifest.json
+        #[arg(long, value_name = "HEX")]
+        sha256: Digest,
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Go back to the bundle before, or to what was before an interrupted installation
+    Rollback {
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Say what is installed and how the last change ended
+    Status {
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Say what on this machine keeps Kubernetes from running
+    Check,
+}
+
+#[derive(Debug, Args)]
+pub struct Machine {
+    /// Work on the system in this directory instead of the running one
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+impl Machine {
+    /// From here on this process sees only the machine that it is to work on.
+    fn enter(&self) -> Result<State, Failure> {
+        // Files get the modes that they are meant to have.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if let Some(root) = &self.root {
+            let entered = rustix::process::chroot(root).and_then(|()| rustix::process::chdir("/"));
+            entered.map_err(|error| CommandError::Root { path: root.display().to_string(), source: error.into() })?;
+        }
+        Ok(State::at(Path::new(STATE)))
+    }
+}
+
+pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Install { file, sha256, machine } => {
+            // With another root, the path is one below it.
+            let state = machine.enter()?;
+            let outcome = install(&state, file, sha256, &*output.reporter())?;
+            tell(&outcome, output);
+        }
+        NodeCommand::Rollback { machine } => {
+            let state = machine.enter()?;
+            let outcome = rollback(&state, &*output.reporter())?;
+            tell(&outcome, output);
+        }
+        NodeCommand::Status { machine } => {
+            let report = status::read(&machine.enter()?)?;
+            if output.json() {
+                output.data(&report);
+            } else {
+                output.text(&status_text(&report));
+            }
+        }
+        NodeCommand::Check => {
+            let findings = check::check();
+            if output.json() {
+                output.data(&findings);
+            } else {
+                for finding in &findings {
+                    let hint = finding.hint.as_ref().map_or_else(String::new, |hint| format!("\n      hint: {hint}"));
+                    output.text(&format!("{:<5} {}: {}{hint}", finding.verdict.name(), finding.check, finding.message));
+                }
+            }
+            let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count();
+            if failed > 0 {
+                return Err(CommandError::Unfit { failed }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell(outcome: &Outcome, output: &Output) {
+    let bundle = outcome.bundle.map_or_else(|| "no bundle".to_owned(), |sha256| format!("bundle {}", sha256.short()));
+    if output.json() {
+        output.data(&json!({"bundle": outcome.bundle, "changes": outcome.changes}));
+    } else if outcome.changes == 0 {
+        output.text(&format!("{bundle} is installed; there was nothing to do"));
+    } else {
+        output.text(&format!("{bundle} is installed; {} things were changed", outcome.changes));
+    }
+}
+
+fn status_text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    match report.installed.current() {
+        Some(now) => lines.push(format!("installed  {} for {} ({}), {}", now.sha256, now.role, now.target, now.at)),
+        None => lines.push("installed  nothing".to_owned()),
+    }
+    if let Some(before) = report.installed.history.iter().rev().nth(1) {
+        lines.push(format!("before     {}", before.sha256));
+    }
+    if let Some(last) = &report.last {
+        let phase = match last.phase {
+            Phase::Working => "at work or cut off in step",
+            Phase::Done => "done, last step",
+            Phase::Failed => "failed in step",
+        };
+        lines.push(format!("last       {}: {phase} {}, {}", last.command, last.step, last.at));
+        lines.extend(last.reason.iter().map(|reason| format!("           {reason}")));
+        lines.extend(last.hint.iter().map(|hint| format!("hint       {hint}")));
+    }
+    lines.join("\n")
+}
