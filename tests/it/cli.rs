@@ -2,14 +2,13 @@
 
 use crate::support::sandbox::Sandbox;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 13] = [
     "init",
     "lock",
     "fetch",
     "build",
     "render",
     "inspect",
-    "node",
     "secrets",
     "store",
     "profile",
@@ -66,7 +65,7 @@ fn render_needs_no_lock_and_marks_stand_ins() {
     assert!(!sandbox.path("secrets.yaml").exists());
     let files = walkdir::WalkDir::new(sandbox.path("files")).into_iter().filter_map(Result::ok);
     let marked = files.filter(|entry| entry.file_type().is_file()).any(|entry| {
-        std::fs::read(entry.path()).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"STAND-IN").is_some())
+        std::fs::read(entry.path()).is_ok_and(|bytes| memchr::memmem::find(&bytes, b"khimg stand-in").is_some())
     });
     assert!(marked, "no stand-in is marked");
 }
