@@ -6,3 +6,4 @@ mod offline;
 mod packages;
 mod reproducible;
 mod roles;
+mod sources;

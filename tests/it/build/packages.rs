@@ -1,17 +1,22 @@
 //! Every package of a bundle installs by apt without a network in a fresh system of the declared base.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::roles::built;
 use crate::support::base::base;
 
 /// Unpacks a bundle with the system's own tools, as a person would.
-pub fn unpacked(role: &str) -> tempfile::TempDir {
+pub fn unpack(bundle: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let bundle = built().path(format!("dist/public/bundles/{role}-debian-12-amd64.tar.zst"));
     let status = Command::new("tar").arg("--zstd").arg("-xf").arg(bundle).arg("-C").arg(dir.path()).status();
-    assert!(status.expect("tar").success(), "{role}");
+    assert!(status.expect("tar").success(), "{}", bundle.display());
     dir
+}
+
+/// The bundle of a role of the cluster that all tests share, unpacked.
+pub fn unpacked(role: &str) -> tempfile::TempDir {
+    unpack(&built().path(format!("dist/public/bundles/{role}-debian-12-amd64.tar.zst")))
 }
 
 fn installs(role: &str) {

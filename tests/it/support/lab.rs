@@ -50,8 +50,9 @@ mirrors: [lab, system]
 mirrorDefinitions:
   lab:
     kubernetes-legacy: {http}/kubernetes/apt
-    kubernetes: {http}/kubernetes-new/core/stable/{{minor}}/deb
+    kubernetes: {http}/kubernetes-new/core/stable/v{{minor}}/deb
     kubernetes-release: {http}/dl
+    github: {http}/github
     kubernetes-images: http://{registry}/google_containers
 trust:
   kubernetes-legacy: {{keys: [{key}], fingerprints: [{fingerprint}]}}
