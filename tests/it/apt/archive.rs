@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 
 use khimg::clock;
 
+const DAY_ONE: &str = "20200101T000000!";
+
 /// A key pair in a gpg home of its own.
 pub struct Key {
-    home: tempfile::TempDir,
+    home: PathBuf,
     pub fingerprint: String,
 }
 
@@ -17,26 +19,25 @@ impl Key {
     /// The key that most tests sign with.
     pub fn shared() -> &'static Self {
         static KEY: OnceLock<Key> = OnceLock::new();
-        KEY.get_or_init(|| Self::new("ed25519", "never"))
+        KEY.get_or_init(|| Self::at(super::scratch("key"), DAY_ONE, "ed25519", "never"))
     }
 
     /// Some other key.
     pub fn other() -> &'static Self {
         static KEY: OnceLock<Key> = OnceLock::new();
-        KEY.get_or_init(|| Self::new("ed25519", "never"))
+        KEY.get_or_init(|| Self::at(super::scratch("other"), DAY_ONE, "ed25519", "never"))
     }
 
-    /// `algorithm` as gpg calls it; `expires` is `never`, a date, or a time such as `seconds=60`.
+    /// `algorithm` as gpg calls it; `expires` is `never` or a date. Made on 2020-01-01.
     pub fn new(algorithm: &str, expires: &str) -> Self {
-        Self::made_at("20200101T000000!", algorithm, expires)
+        let home = tempfile::Builder::new().prefix("khimg-gpg-").tempdir().expect("a directory").keep();
+        Self::at(home, DAY_ONE, algorithm, expires)
     }
 
-    pub fn made_at(time: &str, algorithm: &str, expires: &str) -> Self {
-        let mut key = Self { home: tempfile::tempdir().expect("a directory"), fingerprint: String::new() };
-        key.gpg(
-            &["--faked-system-time", time, "--quick-gen-key", "Test <test@example.com>", algorithm, "sign", expires],
-            "",
-        );
+    fn at(home: PathBuf, time: &str, algorithm: &str, expires: &str) -> Self {
+        let mut key = Self { home, fingerprint: String::new() };
+        let user = "Test <test@example.com>";
+        key.gpg(&["--faked-system-time", time, "--quick-gen-key", user, algorithm, "sign", expires], "");
         let listed = key.gpg(&["--with-colons", "--list-keys"], "");
         let line = listed.lines().find(|line| line.starts_with("fpr:")).expect("a fingerprint").to_owned();
         key.fingerprint = line.split(':').nth(9).expect("a field").to_owned();
@@ -59,7 +60,7 @@ impl Key {
 
     /// The revocation certificate that gpg made with the key.
     pub fn revocation(&self) -> String {
-        let path = self.home.path().join(format!("openpgp-revocs.d/{}.rev", self.fingerprint));
+        let path = self.home.join(format!("openpgp-revocs.d/{}.rev", self.fingerprint));
         fs::read_to_string(path).expect("a revocation certificate").replace(":-----BEGIN", "-----BEGIN")
     }
 
@@ -72,7 +73,7 @@ impl Key {
     pub fn gpg_bytes(&self, arguments: &[&str], input: &str) -> Vec<u8> {
         let mut child = Command::new("gpg")
             .arg("--homedir")
-            .arg(self.home.path())
+            .arg(&self.home)
             .args(["--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", "--yes"])
             .args(["--allow-weak-digest-algos", "--allow-weak-key-signatures"])
             .args(arguments)
@@ -92,7 +93,8 @@ impl Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).status();
+        let _ = Command::new("gpgconf").arg("--homedir").arg(&self.home).args(["--kill", "all"]).status();
+        let _ = fs::remove_dir_all(&self.home);
     }
 }
 

@@ -50,7 +50,6 @@ static STATUS: Mutex<()> = Mutex::new(());
 struct Apt {
     entries: Vec<SystemEntry>,
     root: PathBuf,
-    _directory: tempfile::TempDir,
 }
 
 impl Apt {
@@ -77,8 +76,7 @@ impl Apt {
         if suites.iter().any(|suite| entries.iter().all(|entry| entry.suite != *suite)) {
             return Err("the machine's apt configuration does not name all of bookworm's suites".to_owned());
         }
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let root = directory.path().to_owned();
+        let root = super::scratch("apt");
         for below in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(root.join(below)).map_err(|error| error.to_string())?;
         }
@@ -87,7 +85,7 @@ impl Apt {
         };
         fs::write(root.join("sources.list"), entries.iter().map(line).collect::<String>()).expect("written");
         fs::write(root.join("status"), "").expect("written");
-        let apt = Self { entries, root, _directory: directory };
+        let apt = Self { entries, root };
         let output = apt.command("apt-get").arg("update").output().map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() && !said.contains("W: ") { Ok(apt) } else { Err(format!("apt-get update: {said}")) }

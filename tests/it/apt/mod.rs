@@ -6,6 +6,10 @@ mod repository;
 mod signature;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use khimg::arch::Arch;
@@ -23,6 +27,24 @@ use khimg::registry::Credentials;
 use khimg::report::{Event, Reporter};
 use khimg::resolve::{Resolution, ResolveError, Upgrade, resolve};
 use khimg::store::Store;
+
+/// A directory that lives as long as the test binary. Statics are never dropped, so each run clears what earlier ones left.
+pub fn scratch(name: &str) -> PathBuf {
+    const PREFIX: &str = "khimg-it-";
+    let temporary = std::env::temp_dir();
+    for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
+        let file_name = entry.file_name();
+        let process = file_name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Where it was a gpg home, an agent may still be at work in it.
+            let _ = Command::new("gpgconf").arg("--homedir").arg(entry.path()).args(["--kill", "all"]).output();
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let path = temporary.join(format!("{PREFIX}{}-{name}", std::process::id()));
+    fs::DirBuilder::new().mode(0o700).create(&path).expect("a directory of our own");
+    path
+}
 
 /// Keeps what it is told.
 #[derive(Default)]
