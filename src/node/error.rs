@@ -84,8 +84,8 @@ pub enum NodeError {
         /// The end of what it said.
         output: String,
     },
-    /// A program that this khimg does not know how to replace is needed.
-    #[error("{file} cannot be installed here: only Debian packages can")]
+    /// Not a Debian package, or not a system with apt.
+    #[error("{file} cannot be installed here: that takes a Debian package and a system with apt")]
     Package {
         /// The package's file.
         file: String,

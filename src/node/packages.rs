@@ -37,16 +37,23 @@ pub(super) fn install(
     journal: &Journal<'_>,
 ) -> Result<Vec<String>, NodeError> {
     let packages = &bundle.contents.packages;
+    let has_apt = command::exists("apt-get") && command::exists("dpkg-query");
+    if let Some(other) = packages.iter().find(|package| !has_apt || !package.file.ends_with(".deb")) {
+        return Err(NodeError::Package { file: other.file.clone() });
+    }
     if packages.is_empty() {
         return Ok(Vec::new());
     }
-    if let Some(other) = packages.iter().find(|package| !package.file.ends_with(".deb")) {
-        return Err(NodeError::Package { file: other.file.clone() });
-    }
-    if !(command::exists("apt-get") && command::exists("dpkg-query")) {
-        return Err(NodeError::Package { file: packages.iter().map(|package| package.file.clone()).take(1).collect() });
-    }
     let quiet = Quiet::begin()?;
+    let changed = complete(bundle, ours, scratch, journal);
+    // Also after a failure: whoever mends it by hand wants services that start.
+    quiet.end()?;
+    changed
+}
+
+/// Installs what is missing and looks once more.
+fn complete(bundle: &Unpacked, ours: &Ours, scratch: &Path, journal: &Journal<'_>) -> Result<Vec<String>, NodeError> {
+    let packages = &bundle.contents.packages;
     finish(bundle, journal)?;
     let missing = missing(packages, ours, &present()?, journal);
     if !missing.is_empty() {
@@ -55,14 +62,10 @@ pub(super) fn install(
         let still = self::missing(packages, ours, &present()?, journal);
         if let Some(package) = still.first() {
             let output = format!("it left {} {} not installed", package.name, package.version);
-            return Err(NodeError::Command {
-                command: "apt-get install".to_owned(),
-                status: "incomplete".to_owned(),
-                output,
-            });
+            let command = "apt-get install".to_owned();
+            return Err(NodeError::Command { command, status: "incomplete".to_owned(), output });
         }
     }
-    quiet.end()?;
     Ok(missing.into_iter().map(|package| package.name.clone()).collect())
 }
 
