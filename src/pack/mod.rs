@@ -22,6 +22,7 @@ mod check;
 pub mod compress;
 pub mod contents;
 mod error;
+mod gzip;
 pub mod layer;
 pub mod member;
 mod plan;
