@@ -68,6 +68,8 @@ pub mod digest;
 
 pub mod exit;
 
+pub mod input;
+
 pub mod report;
 
 pub mod shipped;

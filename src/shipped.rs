@@ -1,17 +1,35 @@
 //! The files that come with the program: `profiles/` and `overlays/`, embedded whole.
 
+use std::collections::BTreeMap;
+
 use include_dir::{Dir, DirEntry, include_dir};
 
-/// Profiles, and below them the catalogue, the examples and the schemas.
-pub static PROFILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/profiles");
+/// Embedded files by their paths.
+pub type Files = BTreeMap<&'static str, &'static [u8]>;
 
-/// Overlay layers by name.
-pub static OVERLAYS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays");
+static PROFILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/profiles");
 
-/// All files below `dir` with their paths from the embedded root, in byte order of the paths.
-pub fn files(dir: &'static Dir<'static>) -> Vec<(&'static str, &'static [u8])> {
-    let mut files = Vec::new();
-    let mut open = vec![dir];
+static OVERLAYS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays");
+
+/// The catalogue's data files with its keys, by their path below `profiles/catalog/`.
+pub fn catalog() -> Files {
+    let below = files(&PROFILES).into_iter();
+    below.filter_map(|(path, content)| Some((path.strip_prefix("catalog/")?, content))).collect()
+}
+
+/// The profiles by their file names: `master.yaml`, ….
+pub fn profiles() -> Files {
+    files(&PROFILES).into_iter().filter(|(path, _)| !path.contains('/')).collect()
+}
+
+/// The files of all overlay layers by their path below `overlays/`.
+pub fn overlays() -> Files {
+    files(&OVERLAYS)
+}
+
+fn files(root: &'static Dir<'static>) -> Files {
+    let mut files = Files::new();
+    let mut open = vec![root];
     while let Some(dir) = open.pop() {
         for entry in dir.entries() {
             match entry {
@@ -20,6 +38,5 @@ pub fn files(dir: &'static Dir<'static>) -> Vec<(&'static str, &'static [u8])> {
             }
         }
     }
-    files.sort_unstable();
     files
 }

@@ -12,16 +12,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use include_dir::{Dir, include_dir};
-
 use super::check::{self, Parts};
 use super::digests::{self, Digests};
 use super::shelf::{Shelf, values};
 use super::{Catalog, Limit};
 use crate::config::{Problem, Problems};
 use crate::kubernetes::Releases;
-
-static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/profiles/catalog");
+use crate::{input, shipped};
 
 /// The data files, in the order in which people should read them.
 pub const FILES: [&str; 6] =
@@ -30,28 +27,13 @@ pub const FILES: [&str; 6] =
 /// The largest key file, in bytes: Debian's have 8,000.
 const MAX_KEY: u64 = 256 * 1024;
 
-/// The built-in files by their path below `profiles/catalog/`, keys included, for `khimg catalog export`.
-pub fn built_in() -> BTreeMap<String, &'static [u8]> {
-    fn walk(dir: &'static Dir<'static>, found: &mut BTreeMap<String, &'static [u8]>) {
-        for file in dir.files() {
-            found.insert(file.path().to_string_lossy().into_owned(), file.contents());
-        }
-        for below in dir.dirs() {
-            walk(below, found);
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(&BUILT_IN, &mut found);
-    found
-}
-
 /// The built-in catalogue with what the directory `user` changes.
 ///
 /// # Errors
 /// Everything that is wrong with any of the files, at once: files that cannot be read, values that do not fit, and references
 /// from one entry to another that leads nowhere.
 pub fn load(user: Option<&Path>) -> Result<Catalog, Problems> {
-    let shelf = Shelf { built_in: &BUILT_IN, name: "catalog", user };
+    let shelf = Shelf { built_in: shipped::catalog(), name: "catalog", user };
     let mut problems = Vec::new();
     shelf.strangers(&FILES, &mut problems);
     let sources = shelf.entries("sources.yaml", &mut problems);
@@ -92,9 +74,9 @@ pub fn load(user: Option<&Path>) -> Result<Catalog, Problems> {
 
 fn keys(user: Option<&Path>, problems: &mut Vec<Problem>) -> BTreeMap<String, Vec<u8>> {
     let mut keys = BTreeMap::new();
-    for file in BUILT_IN.get_dir("keys").into_iter().flat_map(Dir::files) {
-        if let Some(name) = file.path().file_name() {
-            keys.insert(name.to_string_lossy().into_owned(), file.contents().to_vec());
+    for (path, content) in shipped::catalog() {
+        if let Some(name) = path.strip_prefix("keys/") {
+            keys.insert(name.to_owned(), content.to_vec());
         }
     }
     let Some(directory) = user.map(|user| user.join("keys")).filter(|directory| directory.exists()) else {
@@ -117,10 +99,7 @@ fn read_keys(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Problem> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| metadata.is_file()) else {
             continue;
         };
-        if metadata.len() > MAX_KEY {
-            return Err(Problem::new(format!("the key file {} is larger than {MAX_KEY} bytes", path.display())));
-        }
-        keys.insert(name.to_owned(), std::fs::read(&path).map_err(unreadable)?);
+        keys.insert(name.to_owned(), input::read(&path, MAX_KEY).map_err(unreadable)?);
     }
     Ok(keys)
 }

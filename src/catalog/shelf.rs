@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use include_dir::Dir;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Document, Problem, Problems, known, read_text};
+use crate::shipped::Files;
 
 /// Where files are looked up: the built-in ones, then the user's.
 pub(crate) struct Shelf<'a> {
-    pub built_in: &'static Dir<'static>,
+    pub built_in: Files,
     /// What the built-in directory is called in messages.
     pub name: &'static str,
     pub user: Option<&'a Path>,
@@ -29,7 +29,7 @@ impl Shelf<'_> {
     /// The texts of `file`: the built-in one, then the user's, each with its name for messages.
     pub fn texts(&self, file: &str, problems: &mut Vec<Problem>) -> Vec<(String, Cow<'static, str>)> {
         let mut texts = Vec::new();
-        if let Some(text) = self.built_in.get_file(file).and_then(include_dir::File::contents_utf8) {
+        if let Some(text) = self.built_in.get(file).and_then(|bytes| std::str::from_utf8(bytes).ok()) {
             texts.push((format!("built-in {}/{file}", self.name), Cow::Borrowed(text)));
         }
         if let Some(path) = self.user.map(|directory| directory.join(file)).filter(|path| path.exists()) {

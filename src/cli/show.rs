@@ -66,27 +66,24 @@ pub enum OverlayCommand {
 /// Built-in files of one kind: what they are called, and each file by its name.
 struct Shelf {
     what: &'static str,
-    files: Vec<(&'static str, &'static [u8])>,
+    files: shipped::Files,
 }
 
 impl Shelf {
     fn profiles() -> Self {
-        let top = |(path, _): &(&str, &[u8])| !path.contains('/');
-        Self { what: "profile", files: shipped::files(&shipped::PROFILES).into_iter().filter(top).collect() }
+        Self { what: "profile", files: shipped::profiles() }
     }
 
     fn catalog() -> Self {
-        let files = shipped::files(&shipped::PROFILES).into_iter();
-        let files = files.filter_map(|(path, content)| Some((path.strip_prefix("catalog/")?, content)));
-        Self { what: "catalogue file", files: files.collect() }
+        Self { what: "catalogue file", files: shipped::catalog() }
     }
 
     fn overlays() -> Self {
-        Self { what: "overlay file", files: shipped::files(&shipped::OVERLAYS) }
+        Self { what: "overlay file", files: shipped::overlays() }
     }
 
     fn list(&self, output: &Output) {
-        let names: Vec<&str> = self.files.iter().map(|(path, _)| path.strip_suffix(".yaml").unwrap_or(path)).collect();
+        let names: Vec<&str> = self.files.keys().map(|path| path.strip_suffix(".yaml").unwrap_or(path)).collect();
         if output.json() {
             output.data(&names);
         } else {
@@ -96,9 +93,9 @@ impl Shelf {
 
     fn show(&self, name: &str, output: &Output) -> Result<(), Failure> {
         let with_ending = format!("{name}.yaml");
-        let found = self.files.iter().find(|(path, _)| *path == name || *path == with_ending);
+        let found = self.files.get_key_value(name).or_else(|| self.files.get_key_value(with_ending.as_str()));
         let Some((path, content)) = found else {
-            let known = self.files.iter().map(|(path, _)| (*path).to_owned()).collect();
+            let known = self.files.keys().map(|path| (*path).to_owned()).collect();
             return Err(CommandError::Unknown { what: self.what, name: name.to_owned(), known }.into());
         };
         let text = String::from_utf8_lossy(content);
@@ -111,12 +108,13 @@ impl Shelf {
     }
 
     fn export(&self, dir: &Path, output: &Output) -> Result<(), Failure> {
+        // All or nothing: files of the user's stay, and no half set lies beside them.
+        if let Some(path) = self.files.keys().map(|path| dir.join(path)).find(|path| path.exists()) {
+            return Err(CommandError::Exists { path: path.display().to_string() }.into());
+        }
         for (path, content) in &self.files {
             let to = dir.join(path);
             let failed = |source| CommandError::Write { path: to.display().to_string(), source };
-            if to.exists() {
-                return Err(CommandError::Exists { path: to.display().to_string() }.into());
-            }
             if let Some(parent) = to.parent() {
                 std::fs::create_dir_all(parent).map_err(failed)?;
             }

@@ -17,7 +17,6 @@ mod snippet;
 mod suggest;
 mod yaml;
 
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +29,8 @@ use node::{Node, Value};
 pub use problem::{Problem, Problems};
 pub use snippet::Style;
 pub use suggest::{closest, known};
+
+use crate::input;
 
 /// The largest file that is read, in bytes: far above any real one, far below what would hurt.
 pub const MAX_SIZE: u64 = 1 << 20;
@@ -205,13 +206,10 @@ impl Document {
 /// A file that cannot be read, is larger than [`MAX_SIZE`] or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
     let shown = path.display();
-    let unreadable = |error| Problem::unreadable(path, &error);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(Problem::new(format!("{shown} is larger than {MAX_SIZE} bytes")));
-    }
+    let bytes = input::read(path, MAX_SIZE).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => Problem::new(format!("{shown} is larger than {MAX_SIZE} bytes")),
+        _ => Problem::unreadable(path, &error),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();

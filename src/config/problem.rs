@@ -37,7 +37,13 @@ impl Problem {
 
     /// A file that cannot be read.
     pub fn unreadable(path: &Path, error: &std::io::Error) -> Self {
-        Self { exit: Exit::LocalIo, ..Self::new(format!("cannot read {}: {error}", path.display())) }
+        use std::io::ErrorKind::{FileTooLarge, InvalidInput};
+        // Refused by `input`: the disk is well, the user named the wrong thing.
+        let exit = match error.kind() {
+            FileTooLarge | InvalidInput => Exit::BadInput,
+            _ => Exit::LocalIo,
+        };
+        Self { exit, ..Self::new(format!("cannot read {}: {error}", path.display())) }
     }
 
     pub(super) fn at(mut self, source: &Arc<Source>, span: Range<usize>) -> Self {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{Lock, LockError, VERSION};
+use crate::input;
 
 const HEADER: &str = "# Written by khimg; keep it under version control. `khimg lock` brings it up to date.\n";
 /// Largest lock, in bytes. A cluster with every component has some 200 kB.
@@ -31,7 +32,7 @@ struct Head {
 /// # Errors
 /// No such file, one that cannot be read, or that is no lock of this version.
 pub fn read(path: &Path) -> Result<Lock, LockError> {
-    let file = match std::fs::File::open(path) {
+    let file = match input::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(LockError::Missing { path: path.to_owned() });
@@ -82,7 +83,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Lock, LockError> {
 /// Those of the file system.
 pub fn write(path: &Path, lock: &Lock) -> Result<Written, LockError> {
     let text = to_yaml(lock)?;
-    if std::fs::read(path).is_ok_and(|present| present == text.as_bytes()) {
+    if input::read(path, MAX_SIZE).is_ok_and(|present| present == text.as_bytes()) {
         return Ok(Written::Unchanged);
     }
     replace(path, text.as_bytes()).map_err(|source| LockError::Write { path: path.to_owned(), source })?;

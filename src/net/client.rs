@@ -7,11 +7,15 @@ use reqwest::{Certificate, Client, ClientBuilder};
 
 use super::error::causes;
 use super::{NetError, NetOptions, Proxy, redirect};
+use crate::input;
+
+/// Largest file of certificates, in bytes: Mozilla's whole list has a quarter of a million.
+const MAX_PEM: u64 = 16 << 20;
 
 /// The certificates of a PEM file.
 pub(super) fn roots(path: &Path) -> Result<Vec<Certificate>, NetError> {
     let unusable = |reason: String| NetError::CaFile { path: path.to_path_buf(), reason };
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let pem = input::read(path, MAX_PEM).map_err(|e| unusable(e.to_string()))?;
     let roots = Certificate::from_pem_bundle(&pem).map_err(|e| unusable(causes(&e)))?;
     if roots.is_empty() {
         return Err(unusable("it holds no certificate".to_owned()));

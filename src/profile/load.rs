@@ -1,9 +1,7 @@
 //! Profiles from their files: built in, or the user's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-
-use include_dir::{Dir, include_dir};
 
 use super::{Part, Profile, Profiles};
 use crate::catalog::Catalog;
@@ -11,14 +9,7 @@ use crate::catalog::condition::Known;
 use crate::catalog::shelf::{Placed, Shelf};
 use crate::cluster::Role;
 use crate::config::{Problem, Problems, known};
-
-static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/profiles");
-
-/// The built-in profiles by their file names, for `khimg profile export`.
-pub fn built_in() -> BTreeMap<String, &'static [u8]> {
-    let files = Role::ALL.into_iter().map(file).filter_map(|name| Some((BUILT_IN.get_file(&name)?.contents(), name)));
-    files.map(|(contents, name)| (name, contents)).collect()
-}
+use crate::shipped;
 
 fn file(role: Role) -> String {
     format!("{role}.yaml")
@@ -30,7 +21,7 @@ fn file(role: Role) -> String {
 /// Everything that is wrong with any of the files, at once: files that cannot be read, values that do not fit, and names that
 /// `catalog` does not have.
 pub fn load(user: Option<&Path>, catalog: &Catalog) -> Result<Profiles, Problems> {
-    let shelf = Shelf { built_in: &BUILT_IN, name: "profiles", user };
+    let shelf = Shelf { built_in: shipped::profiles(), name: "profiles", user };
     let mut problems = Vec::new();
     let names = Role::ALL.map(file);
     shelf.strangers(&names.each_ref().map(String::as_str), &mut problems);

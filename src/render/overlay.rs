@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use include_dir::{Dir, DirEntry, include_dir};
-
 use super::layer::{Declaration, FILE_NAME, LayerFile};
 use super::tree::TargetPath;
 use crate::config::{Document, Problems};
 use crate::exit::{Exit, Explain};
-
-static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays");
+use crate::{input, shipped};
 
 /// A larger one is no configuration file.
 const LIMIT: u64 = 1 << 20;
@@ -143,8 +140,10 @@ impl Overlays {
     /// # Errors
     /// The user's directory cannot be read, or files and declarations do not match.
     pub fn load(user: Option<&Path>) -> Result<Self, OverlayError> {
-        let mut found = BTreeMap::new();
-        collect_built_in(&BUILT_IN, &mut found)?;
+        let built_in = shipped::overlays().into_iter();
+        let mut found: BTreeMap<String, Found> = built_in
+            .map(|(key, bytes)| (key.to_owned(), Found { bytes: bytes.to_vec(), origin: format!("overlays/{key}") }))
+            .collect();
         if let Some(user) = user {
             for (key, file) in read_directory(user)? {
                 // The user may have made a template of a plain file, or the other way round.
@@ -164,23 +163,6 @@ impl Overlays {
     /// All layers by name.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &Layer)> {
         self.layers.iter().map(|(name, layer)| (name.as_str(), layer))
-    }
-
-    /// The built-in files as they are, by their path below `overlays/`, for `khimg overlay export`.
-    pub fn built_in() -> BTreeMap<String, &'static [u8]> {
-        fn collect(directory: &Dir<'static>, into: &mut BTreeMap<String, &'static [u8]>) {
-            for entry in directory.entries() {
-                match entry {
-                    DirEntry::Dir(below) => collect(below, into),
-                    DirEntry::File(file) => {
-                        into.insert(file.path().to_string_lossy().into_owned(), file.contents());
-                    }
-                }
-            }
-        }
-        let mut files = BTreeMap::new();
-        collect(&BUILT_IN, &mut files);
-        files
     }
 
     fn assemble(found: BTreeMap<String, Found>) -> Result<Self, OverlayError> {
@@ -237,24 +219,6 @@ impl Layer {
     }
 }
 
-fn collect_built_in(directory: &Dir<'static>, found: &mut BTreeMap<String, Found>) -> Result<(), OverlayError> {
-    for entry in directory.entries() {
-        match entry {
-            DirEntry::Dir(below) => collect_built_in(below, found)?,
-            DirEntry::File(file) => {
-                let path = file.path();
-                let key = path.to_str().ok_or_else(|| OverlayError::Unusable {
-                    path: path.to_owned(),
-                    fault: "has a name that is not UTF-8",
-                })?;
-                let origin = format!("overlays/{key}");
-                found.insert(key.to_owned(), Found { bytes: file.contents().to_vec(), origin });
-            }
-        }
-    }
-    Ok(())
-}
-
 fn read_directory(root: &Path) -> Result<BTreeMap<String, Found>, OverlayError> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
@@ -275,11 +239,7 @@ fn read_directory(root: &Path) -> Result<BTreeMap<String, Found>, OverlayError> 
             .ok()
             .and_then(Path::to_str)
             .ok_or_else(|| unusable("has a name that is not UTF-8"))?;
-        let read = |source| OverlayError::Read { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(read)?.len() > LIMIT {
-            return Err(unusable("is larger than 1 MiB"));
-        }
-        let bytes = std::fs::read(path).map_err(read)?;
+        let bytes = input::read(path, LIMIT).map_err(|source| OverlayError::Read { path: path.to_owned(), source })?;
         found.insert(key.to_owned(), Found { bytes, origin: path.display().to_string() });
     }
     Ok(found)

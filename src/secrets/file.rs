@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Authority, KeyPair, Secret, Secrets, SecretsError};
+use crate::input;
 
 /// Far above what a real one has.
 const LIMIT: u64 = 1 << 20;
@@ -73,7 +74,7 @@ struct WrittenKeyPair<'a> {
 /// The secrets at `path`, checked; `None` if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Secrets>, SecretsError> {
     let io = |source| SecretsError::Io { action: "read", path: path.to_owned(), source };
-    let file = match File::open(path) {
+    let file = match input::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(io)?,
     };
@@ -82,7 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Secrets>, SecretsError> {
     if mode & 0o077 != 0 {
         return Err(SecretsError::Exposed { path: path.to_owned(), mode });
     }
-    if !metadata.is_file() || metadata.len() > LIMIT {
+    if metadata.len() > LIMIT {
         return Err(SecretsError::Unsound {
             path: path.to_owned(),
             what: format!("it is not a file of at most {LIMIT} bytes"),

@@ -13,6 +13,7 @@ use url::Url;
 use super::stanza::{BadStanza, Stanzas};
 use crate::arch::Arch;
 use crate::exit::{Exit, Explain};
+use crate::input;
 use crate::mirrors::SystemEntry;
 
 /// Largest file that is read, in bytes.
@@ -103,15 +104,11 @@ fn files(etc: &Path) -> Result<Vec<PathBuf>, SystemError> {
 
 fn read(path: &Path) -> Result<String, SystemError> {
     let failed = |source| SystemError::Read { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > MAX_FILE {
-        return Err(failed(io::Error::other(format!("{size} bytes is more than the limit of {MAX_FILE}"))));
-    }
     // Comments may be in any encoding.
-    Ok(String::from_utf8_lossy(&std::fs::read(path).map_err(failed)?).into_owned())
+    Ok(String::from_utf8_lossy(&input::read(path, MAX_FILE).map_err(failed)?).into_owned())
 }
 
-/// `deb [arch=amd64 signed-by=/x] http://deb.debian.org/debian bookworm main contrib`
+/// `deb [arch=amd64 signed-by=/x] http://ftp.debian.org/debian bookworm main contrib`
 fn one_line(line: &str) -> Option<Vec<SystemEntry>> {
     let line = line.split('#').next()?.trim();
     let rest = line.strip_prefix("deb")?.strip_prefix([' ', '\t'])?.trim_start();
@@ -195,8 +192,8 @@ mod tests {
     #[test]
     fn reads_one_line_style() {
         let text = "# deb http://no/ no no\n\
-            deb http://deb.debian.org/debian bookworm main contrib # the main one\n\
-            deb-src http://deb.debian.org/debian bookworm main\n\
+            deb http://ftp.debian.org/debian bookworm main contrib # the main one\n\
+            deb-src http://ftp.debian.org/debian bookworm main\n\
             deb [arch=i386] http://other.example/ bookworm main\n\
             deb [arch=i386,amd64 signed-by=/k.gpg] https://both.example/debian bookworm main\n\
             deb [ trusted=yes ] file:/srv/flat ./\n\
@@ -206,7 +203,7 @@ mod tests {
         assert_eq!(
             listed("a.list", text),
             [
-                "http://deb.debian.org/debian/ bookworm main,contrib",
+                "http://ftp.debian.org/debian/ bookworm main,contrib",
                 "https://both.example/debian/ bookworm main",
                 "file:///srv/flat/ ./ ",
             ]

@@ -14,7 +14,7 @@ fn are_committed() {
 
 #[test]
 fn describe_what_is_built_in() {
-    for (file, bytes) in khimg::catalog::load::built_in().into_iter().chain(khimg::profile::load::built_in()) {
+    for (file, bytes) in khimg::shipped::catalog().into_iter().chain(khimg::shipped::profiles()) {
         let Some(stem) = file.strip_suffix(".yaml") else { continue };
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == stem).unwrap_or(Kind::Profile);
         let text = std::str::from_utf8(bytes).expect("UTF-8");

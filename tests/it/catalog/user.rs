@@ -129,7 +129,7 @@ fn tells_unreadable_files() {
             "digests.txt:2: the fourth word is not 64 lower-case hex digits",
             Exit::BadInput,
         ),
-        (load(&[("keys/big", &"x".repeat(300_000))]), "is larger than 262144 bytes", Exit::BadInput),
+        (load(&[("keys/big", &"x".repeat(300_000))]), "it has more than 262144 bytes", Exit::BadInput),
         (catalog::load(Some(Path::new("/does/not/exist"))), "cannot read /does/not/exist", Exit::LocalIo),
     ];
     for (result, part, exit) in table {

@@ -18,7 +18,7 @@ pub fn catalog() -> Catalog {
             (
                 "debian".to_owned(),
                 Source::Apt(yaml(
-                    "{layout: {suite: {suites: [bookworm], components: [main]}}, fingerprints: [], mirrors: {aliyun: 'https://mirrors.aliyun.com/debian', tuna: 'https://a.b', ustc: 'https://a.b', system: system, upstream: 'https://deb.debian.org/debian'}}",
+                    "{layout: {suite: {suites: [bookworm], components: [main]}}, fingerprints: [], mirrors: {aliyun: 'https://mirrors.aliyun.com/debian', tuna: 'https://a.b', ustc: 'https://a.b', system: system, upstream: 'https://ftp.debian.org/debian'}}",
                 )),
             ),
             ("upstream-files".to_owned(), Source::File(yaml::<FileSource>("{mirrors: {upstream: 'https://dl.k8s.io'}}"))),

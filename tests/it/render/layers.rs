@@ -48,7 +48,8 @@ fn embedded_overlays_are_those_of_the_folder() {
             found.insert(key, std::fs::read(entry.path()).expect("readable"));
         }
     }
-    let embedded = Overlays::built_in().into_iter().map(|(key, bytes)| (key, bytes.to_vec())).collect();
+    let embedded =
+        khimg::shipped::overlays().into_iter().map(|(key, bytes)| (key.to_owned(), bytes.to_vec())).collect();
     assert_eq!(found, embedded, "touch src/render/overlay.rs and build again");
 }
 
