@@ -11,16 +11,15 @@ use tempfile::NamedTempFile;
 use super::{Store, StoreError, directory};
 use crate::digest::Digest;
 
-/// `sha256:`, 64 digits, a newline.
-const ENTRY: u64 = 72;
+/// The key and the value, each `sha256:` with 64 digits, a blank between them, a newline.
+const ENTRY: u64 = 144;
 
 impl Store {
     /// The digest that was remembered for `key`; `kind` is a plain name such as `layer`.
     pub fn memo(&self, kind: &'static str, key: &Digest) -> Option<Digest> {
         let mut text = String::new();
         File::open(self.memo_path(kind, key)).ok()?.take(ENTRY + 1).read_to_string(&mut text).ok()?;
-        // Without its newline an entry is only half there.
-        text.strip_suffix('\n')?.parse().ok()
+        parse(&text, &key.hex())
     }
 
     /// Remembers `value` for `key` in place of whatever was there.
@@ -32,7 +31,7 @@ impl Store {
         directory::create(self.root(), &PathBuf::from("memo").join(kind))?;
         let tmp = self.root().join("tmp");
         let mut file = NamedTempFile::new_in(&tmp).map_err(|e| StoreError::io("create a file in", &tmp, e))?;
-        writeln!(file, "{value}").map_err(|e| StoreError::io("write", &path, e))?;
+        writeln!(file, "{key} {value}").map_err(|e| StoreError::io("write", &path, e))?;
         file.persist(&path).map_err(|e| StoreError::io("create", &path, e.error))?;
         Ok(())
     }
@@ -48,8 +47,8 @@ impl Store {
     pub(super) fn forget_dangling(&self) -> Result<(), StoreError> {
         for kind in directory::entries(&self.root().join("memo"))? {
             for entry in directory::entries(&kind)? {
-                let value = fs::read_to_string(&entry).ok().and_then(|text| text.trim_end().parse::<Digest>().ok());
-                let blob = match value {
+                let key = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let blob = match fs::read_to_string(&entry).ok().and_then(|text| parse(&text, key)) {
                     Some(value) => self.get(&value)?,
                     None => None,
                 };
@@ -60,4 +59,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The value of an entry. It repeats its key, so that one that came to lie under another key's name is not believed; without
+/// its newline it is only half there.
+fn parse(text: &str, key: &str) -> Option<Digest> {
+    let (of, value) = text.strip_suffix('\n')?.split_once(' ')?;
+    (of.parse::<Digest>().ok()?.hex() == key).then(|| value.parse().ok())?
 }

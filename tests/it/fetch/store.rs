@@ -237,3 +237,25 @@ fn a_store_that_cannot_be_is_told_with_its_path() {
     assert!(error.to_string().contains("/file"), "{error}");
     assert_eq!(error.exit() as u8, 7);
 }
+
+/// What was derived is made again where its blob was damaged, and the blob is whole again.
+#[test]
+fn bytes_at_hand_repair_a_damaged_blob() {
+    let (_dir, store) = store();
+    let blob = store.insert_bytes(b"right").expect("stored");
+    std::fs::write(blob.path(), b"wrong").expect("damaged");
+    assert_eq!(read(&store.insert_bytes(b"right").expect("stored again")), b"right");
+}
+
+#[test]
+fn a_memo_counts_for_its_own_key_only() {
+    let (_dir, store) = store();
+    let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+    let blob = store.insert_bytes(b"made of one").expect("stored").digest();
+    store.remember("layer", &one, &blob).expect("remembered");
+    let memos = store.root().join("memo/layer");
+    std::fs::copy(memos.join(one.hex()), memos.join(two.hex())).expect("copied");
+    assert_eq!((store.memo("layer", &one), store.memo("layer", &two)), (Some(blob), None));
+    store.gc(&BTreeSet::from([blob])).expect("collected");
+    assert!(memos.join(one.hex()).exists() && !memos.join(two.hex()).exists());
+}
