@@ -21,7 +21,7 @@ pub struct JoinError {
 /// # Errors
 /// A base that is no absolute http, https or file URL; a path that is empty, or leaves the base by `..`.
 pub fn join(base: &str, path: &str) -> Result<Url, JoinError> {
-    let refuse = |reason| JoinError { base: base.to_owned(), path: path.to_owned(), reason };
+    let refuse = |reason| JoinError { base: shown_text(base), path: path.to_owned(), reason };
     let mut url = Url::parse(base).map_err(|_| refuse("the base is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https" | "file") {
         return Err(refuse("the base is neither http, https nor file"));
@@ -51,6 +51,15 @@ pub fn shown(url: &Url) -> String {
     if hidden { format!("{url}?…") } else { url.to_string() }
 }
 
+/// A base as it may appear in messages, be it a URL or not: as [`shown`], and nothing before an `@`.
+pub fn shown_text(base: &str) -> String {
+    let text = Url::parse(base).map_or_else(|_| base.to_owned(), |url| shown(&url));
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +85,15 @@ mod tests {
     fn hides_credentials() {
         let url = Url::parse("https://me:secret@m/a?token=secret#secret").expect("valid");
         assert_eq!(shown(&url), "https://m/a?…");
+        for (base, expected) in [
+            ("https://me:secret@m/a", "https://m/a"),
+            ("me:secret@m/a", "…@m/a"),
+            ("https://me:secret@not a host/a", "…@not a host/a"),
+            ("m:5000/a", "m:5000/a"),
+        ] {
+            assert_eq!(shown_text(base), expected);
+        }
+        let error = join("ftp://me:secret@m", "a").expect_err("no such scheme");
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
     }
 }

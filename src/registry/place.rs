@@ -7,6 +7,7 @@ use super::RegistryError;
 use crate::catalog::{Catalog, Source};
 use crate::digest::Digest;
 use crate::mirrors::Origin;
+use crate::net::address::shown_text;
 
 /// One repository at one mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl Place {
     /// # Errors
     /// A base or a repository that is not one by the reference grammar (OCI distribution specification 1.1, "Pulling manifests").
     pub fn new(mirror: &str, base: &str, repository: &str) -> Result<Self, RegistryError> {
-        let bad = || RegistryError::Base { base: base.to_owned(), repository: repository.to_owned() };
+        let bad = || RegistryError::Base { base: shown_text(base), repository: repository.to_owned() };
         let with_scheme = if base.contains("://") { base.to_owned() } else { format!("https://{base}") };
         let mut root = Url::parse(&with_scheme).map_err(|_| bad())?;
         let plain = root.username().is_empty() && root.password().is_none() && root.query().is_none();

@@ -88,7 +88,7 @@ impl Explain for MirrorError {
 pub struct Attempt {
     /// Name of the mirror.
     pub mirror: String,
-    /// Its base.
+    /// Its base, without credentials.
     pub base: String,
     /// What happened.
     pub error: MirrorError,

@@ -14,7 +14,7 @@ use super::shelve::{Compression, MAX_INDEX, remembered, shelve};
 use crate::arch::Arch;
 use crate::lock::Proof;
 use crate::mirrors::Origin;
-use crate::net::address::join;
+use crate::net::address::{join, shown_text};
 use crate::net::{Download, Net, Source};
 use crate::openpgp::{self, Keyring, Signed};
 use crate::report::{Event, Reporter};
@@ -97,7 +97,7 @@ impl Wanted {
                 Err(error) if error.is_local() => return Err(RepositoryError::Local(error)),
                 Err(error) => error,
             };
-            let attempt = Attempt { mirror: origin.mirror.clone(), base: origin.base.clone(), error };
+            let attempt = Attempt { mirror: origin.mirror.clone(), base: shown_text(&origin.base), error };
             if attempts.len() + 1 < self.origins.len() {
                 let text = format!("{} {} is left for the next mirror: {attempt}", self.source, self.part);
                 net.reporter().report(Event::Note { text });
