@@ -16,7 +16,7 @@ use crate::arch::Arch;
 use crate::catalog::component::Install;
 use crate::cluster::{KubernetesVersion, Role, Target};
 use crate::digest::Digest;
-use crate::profile::Requirements;
+use crate::profile::{FileRequirement, ImageRequirement, Requirements, RoleRequirements};
 use crate::resolve::Resolution;
 
 pub use error::LockError;
@@ -67,12 +67,32 @@ impl Lock {
         self.stale(requirements).is_none()
     }
 
-    /// The roles (`<role>-<os>-<arch>`, with commas) of `requirements` that changed since or are not locked at all.
+    /// The roles (`<role>-<os>-<arch>`, with commas) of `requirements` that changed since, are not locked at all, or lack files
+    /// or images that they need: a lock that was merged or changed by hand must not lead to a bundle with a hole.
     pub fn stale(&self, requirements: &Requirements) -> Option<String> {
-        let current = inputs(requirements).into_iter();
-        let stale = current.filter(|(role, digest)| self.inputs.get(role) != Some(digest));
-        let roles: Vec<String> = stale.map(|(role, _)| role).collect();
+        let is_current = |role: &&RoleRequirements| {
+            self.inputs.get(&role.key()) == Some(&role.digest(requirements.kubernetes))
+                && self.has_files_and_images(role)
+        };
+        let stale = requirements.roles.iter().filter(|role| !is_current(role));
+        let roles: Vec<String> = stale.map(RoleRequirements::key).collect();
         (!roles.is_empty()).then(|| roles.join(", "))
+    }
+
+    /// Packages are not looked for: one that the base system has is required and yet not locked.
+    fn has_files_and_images(&self, role: &RoleRequirements) -> bool {
+        let (arch, name) = (role.target.arch, role.role);
+        let asks = |why: &[Why], of: &str| why.iter().any(|why| why.role == name && why.component == of);
+        let file = |need: &FileRequirement| {
+            self.files
+                .iter()
+                .any(|file| file.arch == arch && file.name == need.name && asks(&file.why, &need.component))
+        };
+        let image = |need: &ImageRequirement| {
+            let named = |image: &Image| image.name.strip_prefix(&need.name).is_some_and(|tag| tag.starts_with(':'));
+            self.images.iter().any(|image| image.arch == arch && named(image) && asks(&image.why, &need.component))
+        };
+        role.files.iter().all(file) && role.images.iter().all(image)
     }
 
     /// Nothing, if it answers `requirements`.

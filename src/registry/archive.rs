@@ -64,6 +64,14 @@ pub enum ArchiveError {
         /// Layers of the configuration.
         described: usize,
     },
+    /// The lock's parts are not those of its manifest: the lock was changed by hand.
+    #[error("the lock's configuration or layers of image {image} are not those that its manifest {manifest} names")]
+    Parts {
+        /// The image.
+        image: String,
+        /// Its manifest.
+        manifest: Digest,
+    },
     /// A blob cannot be read.
     #[error("cannot read {blob} from the store")]
     Store {
@@ -93,28 +101,24 @@ pub enum ArchiveError {
 impl Explain for ArchiveError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Size { .. } | Self::Config { .. } | Self::Layers { .. } => Exit::Verification,
+            Self::Size { .. } | Self::Config { .. } | Self::Layers { .. } | Self::Parts { .. } => Exit::Verification,
             Self::Store { source, .. } => source.exit(),
             // The store's reader hashes along and reports a changed blob through the copy.
-            Self::Copy { source, .. } => damage(source).map_or(Exit::LocalIo, Explain::exit),
+            Self::Copy { source, .. } => StoreError::within(source).map_or(Exit::LocalIo, Explain::exit),
             Self::Write { .. } => Exit::LocalIo,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Size { .. } | Self::Config { .. } | Self::Layers { .. } => {
+            Self::Size { .. } | Self::Config { .. } | Self::Layers { .. } | Self::Parts { .. } => {
                 Some("lock the image again: `khimg lock --upgrade`".to_owned())
             }
             Self::Store { source, .. } => source.hint(),
-            Self::Copy { source, .. } => damage(source).and_then(Explain::hint),
+            Self::Copy { source, .. } => StoreError::within(source).and_then(Explain::hint),
             Self::Write { .. } => None,
         }
     }
-}
-
-fn damage(source: &io::Error) -> Option<&StoreError> {
-    source.get_ref()?.downcast_ref()
 }
 
 #[derive(Serialize)]
@@ -183,8 +187,21 @@ impl<'a> ImageArchive<'a> {
             blobs.insert(blob.sha256, verified);
         }
         let archive = Self { documents: documents(image), blobs };
+        archive.check_parts(image)?;
         archive.check_layers(image)?;
         Ok(archive)
+    }
+
+    /// containerd goes by the manifest and docker by the lock's list: both must mean the same image.
+    fn check_parts(&self, image: &lock::Image) -> Result<(), ArchiveError> {
+        let blob = image.manifest.sha256;
+        let Some(verified) = self.blobs.get(&blob) else { return Ok(()) };
+        let text = verified.read(super::manifest::LIMIT).map_err(|source| ArchiveError::Store { blob, source })?;
+        let named = super::manifest::digests(&text).unwrap_or_default();
+        match named.iter().eq([&image.config].into_iter().chain(&image.layers).map(|part| &part.sha256)) {
+            true => Ok(()),
+            false => Err(ArchiveError::Parts { image: image.name.clone(), manifest: blob }),
+        }
     }
 
     fn check_layers(&self, image: &lock::Image) -> Result<(), ArchiveError> {

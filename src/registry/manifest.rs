@@ -168,6 +168,13 @@ pub fn parts(url: &Url, manifest: &ImageManifest) -> Result<(Blob, Vec<Blob>), R
     Ok((config, layers))
 }
 
+/// The digests of the configuration and the layers that an image's manifest names; `None` if it is none.
+pub fn digests(manifest: &[u8]) -> Option<Vec<Digest>> {
+    let manifest: ImageManifest = serde_json::from_slice(manifest).ok()?;
+    let parts = std::iter::once(manifest.config()).chain(manifest.layers());
+    parts.map(|part| part.digest().to_string().parse().ok()).collect()
+}
+
 /// What khimg reads of an image's configuration.
 #[derive(Debug, Deserialize)]
 pub struct Config {

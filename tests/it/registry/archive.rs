@@ -145,6 +145,10 @@ async fn a_blob_that_changed_never_gets_out() {
         }
     }
     std::fs::write(&path, good).expect("written");
+    // A lock that somebody changed: layers in another order are as many and as good, and yet another image.
+    pulled.image.layers.reverse();
+    let error = pulled.archive().err().expect("other layers than the manifest's");
+    assert!(error.to_string().contains("its manifest"), "{error}");
     pulled.image.layers.pop();
     let error = pulled.archive().err().expect("a layer is missing");
     assert_eq!(error.exit(), Exit::Verification, "{error}");
