@@ -89,7 +89,7 @@ impl Explain for DeliverError {
             Self::Changed { .. } => Exit::Verification,
             Self::Store { source, .. } => source.exit(),
             Self::Bundle { source, .. } => source.exit(),
-            Self::Io { .. } => Exit::LocalIo,
+            Self::Io { source, .. } => StoreError::within(source).map_or(Exit::LocalIo, Explain::exit),
         }
     }
 
@@ -103,6 +103,7 @@ impl Explain for DeliverError {
             Self::Store { source, .. } => source.hint(),
             Self::Bundle { source, .. } => source.hint(),
             Self::Io { source, .. } => match source.kind() {
+                _ if StoreError::within(source).is_some() => StoreError::within(source).and_then(Explain::hint),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space, or name another place with `--out DIR`".to_owned())
                 }

@@ -140,10 +140,12 @@ impl Explain for FetchError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Base(_) | Self::Path(_) => Some("look at the mirror's address: `khimg catalog show`".to_owned()),
-            Self::NoMirror { .. } => {
-                Some("add a mirror that serves it to `mirrors` in the cluster file: `khimg catalog show`".to_owned())
+            Self::Base(_) | Self::Path(_) => {
+                Some("look at the mirror's address: `khimg catalog show sources`".to_owned())
             }
+            Self::NoMirror { .. } => Some(
+                "add a mirror that serves it to `mirrors` in the cluster file: `khimg catalog show sources`".to_owned(),
+            ),
             Self::Place(source) => source.hint(),
             Self::Offline { .. } => Some("run `khimg fetch` where there is a network".to_owned()),
             Self::Failed(failed) => failed.worst().and_then(Explain::hint),

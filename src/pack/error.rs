@@ -136,7 +136,7 @@ impl Explain for PackError {
             Self::NotFetched { .. } | Self::Unpack { .. } | Self::Differs { .. } => Exit::Verification,
             Self::Image { source, .. } => source.exit(),
             Self::Store { source, .. } => source.exit(),
-            Self::Io { source, .. } => damaged(source).map_or(Exit::LocalIo, Explain::exit),
+            Self::Io { source, .. } => StoreError::within(source).map_or(Exit::LocalIo, Explain::exit),
             Self::Program { .. } | Self::Threads { .. } => Exit::LocalIo,
         }
     }
@@ -154,14 +154,11 @@ impl Explain for PackError {
             Self::Place { .. } => Some("lock again: `khimg lock --upgrade`".to_owned()),
             Self::Image { source, .. } => source.hint(),
             Self::Store { source, .. } => source.hint(),
-            Self::Io { source, .. } => damaged(source).and_then(Explain::hint),
+            Self::Io { source, .. } => {
+                StoreError::within(source).map_or_else(|| StoreError::remedy(source), Explain::hint)
+            }
             Self::Differs { .. } => Some("please report this with both machines' `khimg --version`".to_owned()),
             Self::Program { .. } | Self::Link { .. } | Self::Unpack { .. } | Self::Threads { .. } => None,
         }
     }
-}
-
-/// The store's own error inside an error of reading.
-fn damaged(error: &io::Error) -> Option<&StoreError> {
-    error.get_ref().and_then(|inner| inner.downcast_ref())
 }

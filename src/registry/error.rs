@@ -244,7 +244,7 @@ impl Explain for RegistryError {
         match self {
             Self::Base { .. } => Some("write a registry as [http://]host[:port][/namespace]".to_owned()),
             Self::NoMirror { .. } => Some(
-                "add a mirror that serves it to `mirrors:` in the cluster file; `khimg catalog show` lists them"
+                "add a mirror that serves it to `mirrors:` in the cluster file; `khimg catalog show sources` lists them"
                     .to_owned(),
             ),
             Self::LoginNeeded { .. } | Self::Refused { .. } => Some(

@@ -102,9 +102,10 @@ impl Explain for ResolveError {
             Self::Closure { source, .. } => source.hint(),
             Self::NoPatch { .. } => Some("set an exact version under `kubernetes` in the cluster file".to_owned()),
             Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),
-            Self::UnknownSource { .. } | Self::NotPackages { .. } | Self::UnknownSystem { .. } => {
-                Some("`khimg catalog list` shows what there is".to_owned())
+            Self::UnknownSource { .. } | Self::NotPackages { .. } => {
+                Some("`khimg catalog show sources` shows what there is".to_owned())
             }
+            Self::UnknownSystem { .. } => Some("`khimg catalog show systems` shows what there is".to_owned()),
             Self::UnsupportedFamily { .. } => Some("set `target.os` to a Debian release".to_owned()),
             Self::Variable(_) => Some("use only {codename}, {minor}, {arch} and {machine}".to_owned()),
         }

@@ -61,6 +61,24 @@ impl StoreError {
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_path_buf(), source }
     }
+
+    /// The store's own error inside an error of reading or writing a blob.
+    pub fn within(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// What to do about a store that cannot be written.
+    pub fn remedy(error: &io::Error) -> Option<String> {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space with `khimg store gc`, or put the store elsewhere: `KHIMG_STORE=DIR`".to_owned())
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("put the store where you may write: `KHIMG_STORE=DIR`".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Explain for StoreError {
@@ -73,15 +91,7 @@ impl Explain for StoreError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                    "free some space with `khimg store gc`, or put the store elsewhere: `KHIMG_STORE=DIR`".to_owned(),
-                ),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("put the store where you may write: `KHIMG_STORE=DIR`".to_owned())
-                }
-                _ => None,
-            },
+            Self::Io { source, .. } => Self::remedy(source),
             Self::Damaged { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
             Self::NotAFile { path } => Some(format!("remove {}", path.display())),
             Self::Busy { .. } => Some("wait for it to end, then run `khimg store gc` again".to_owned()),

@@ -97,9 +97,9 @@ impl Explain for ClosureError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownPackage { .. } => {
-                Some("`khimg catalog show` lists the sources; add one that offers it to the component".to_owned())
-            }
+            Self::UnknownPackage { .. } => Some(
+                "`khimg catalog show sources` lists the sources; add one that offers it to the component".to_owned(),
+            ),
             Self::NoVersion { .. } => Some("set one of these versions in the cluster file".to_owned()),
             _ => None,
         }
