@@ -71,7 +71,7 @@ pub fn run(args: &BuildArgs, global: &Global, output: &Output) -> Result<(), Fai
         check: args.check,
         programs: programs(args)?,
     };
-    let delivery = wait(async { Ok(pipeline::build(&project, &options).await?) })?;
+    let delivery = wait(output, async { Ok(pipeline::build(&project, &options).await?) })?;
     if output.json() {
         output.data(&delivery.public);
         return Ok(());

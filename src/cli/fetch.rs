@@ -20,7 +20,7 @@ pub struct FetchArgs {
 
 pub fn run(args: &FetchArgs, global: &Global, output: &Output) -> Result<(), Failure> {
     let project = args.project.open(global, output)?;
-    let fetched = wait(async { Ok(pipeline::fetch(&project, args.roles.chosen()).await?) })?;
+    let fetched = wait(output, async { Ok(pipeline::fetch(&project, args.roles.chosen()).await?) })?;
     let (new, bytes) = fetched.new_blobs();
     if output.json() {
         output.data(&json!({"blobs": fetched.blobs().count(), "new": new, "newBytes": bytes}));

@@ -31,7 +31,7 @@ pub fn run(args: &LockArgs, global: &Global, output: &Output) -> Result<(), Fail
         Some("") => Upgrade::Everything,
         Some(component) => Upgrade::Component(component.to_owned()),
     };
-    let locked = wait(async { Ok(pipeline::lock(&project, args.roles.chosen(), &upgrade).await?) })?;
+    let locked = wait(output, async { Ok(pipeline::lock(&project, args.roles.chosen(), &upgrade).await?) })?;
     if output.json() {
         output.data(&json!({
             "path": project.lock_path(),

@@ -11,6 +11,7 @@ use super::progress::{Bars, JsonLines, Lines};
 use super::{Failure, Global};
 
 /// Where a command's words go.
+#[derive(Clone, Copy)]
 pub struct Output {
     json: bool,
     quiet: bool,

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use khimg::cluster::Role;
@@ -109,9 +110,25 @@ fn parse_role(text: &str) -> Result<Role, String> {
         .ok_or_else(|| "no such role; one of: master, worker, lb, etcd".to_owned())
 }
 
+/// How long an interrupted stage has for ending in order.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Runs an asynchronous stage to its end, or until Ctrl-C.
-pub fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+#[expect(
+    clippy::exit,
+    reason = "packing and waiting for a lock heed no signal; whatever dies there is resumed or swept up later"
+)]
+pub fn wait<T>(output: &Output, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    let output = *output;
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            tokio::time::sleep(GRACE).await;
+            let interrupted = Failure::from(CommandError::Interrupted);
+            output.failure(&interrupted);
+            std::process::exit(interrupted.exit() as i32);
+        }
+    });
     runtime.block_on(async {
         tokio::select! {
             result = work => result,

@@ -11,6 +11,8 @@ use super::contents::{CONTENTS, Contents};
 use super::error::PackError;
 use super::layer::Layer;
 use super::member::What;
+use super::plan::PROGRAM;
+use super::recipe::ROOTFS;
 use super::segment::{END, Segment};
 use crate::cluster::{Role, Target};
 use crate::digest::{Digest, Hasher};
@@ -99,6 +101,16 @@ impl Bundle {
     /// The base system that it is for.
     pub fn target(&self) -> &Target {
         &self.contents.target
+    }
+
+    /// The digest of the khimg program in it.
+    pub fn program(&self) -> Option<Digest> {
+        let mut members = self.layers.iter().flat_map(|layer| &layer.members);
+        let member = members.find(|member| member.path.strip_prefix(ROOTFS) == Some(PROGRAM))?;
+        match member.what {
+            What::File { sha256, .. } => Some(sha256),
+            What::Link { .. } | What::Directory => None,
+        }
     }
 
     /// `<role>-<os>-<arch>.<format>`.

@@ -30,7 +30,7 @@ use crate::render::tree::{Content, Mode, TargetPath};
 use crate::store::Verified;
 
 /// Where khimg lies on a node.
-const PROGRAM: &str = "usr/bin/khimg";
+pub(super) const PROGRAM: &str = "/usr/bin/khimg";
 
 /// Longest target of a symbolic link: PATH_MAX without its closing NUL (linux/limits.h).
 const LONGEST_LINK: usize = 4095;
@@ -53,7 +53,7 @@ pub(super) fn plan<'a>(
     fetched: &'a Fetched,
     program: &'a Program,
 ) -> Result<Plan<'a>, PackError> {
-    let parts = Parts::from([(format!("{ROOTFS}/{PROGRAM}"), Part::Program(program))]);
+    let parts = Parts::from([(format!("{ROOTFS}{PROGRAM}"), Part::Program(program))]);
     let mut plan = Plan {
         recipes: vec![recipe("khimg", Density::Loose, parts)],
         packages: Vec::new(),

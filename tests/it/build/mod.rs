@@ -4,6 +4,7 @@ mod images;
 mod interrupted;
 mod offline;
 mod packages;
+mod places;
 mod reproducible;
 mod roles;
 mod sources;

@@ -1,5 +1,7 @@
 //! The whole way from a cluster file to `dist/`. The only place that connects stages.
 
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,6 @@ use crate::catalog::{self, Catalog};
 use crate::cluster::{self, Cluster, Role};
 use crate::deliver::{self, Delivery, NodeSeed, PublicContent, PublicFile};
 use crate::error::Error;
-use crate::exit::{Exit, Explain};
 use crate::fetch::{self, Fetched};
 use crate::inventory::Inventory;
 use crate::lock::{self, Lock, Written};
@@ -25,6 +26,7 @@ use crate::resolve::{self, Upgrade};
 use crate::secrets::Secrets;
 use crate::seed::{self, BundleRef, DepotFile, Seed};
 use crate::store::{Store, Verified};
+pub use error::PipelineError;
 
 /// What the user named, before anything is read.
 #[derive(Debug, Clone, Default)]
@@ -65,45 +67,6 @@ pub struct Project {
     example: bool,
     jobs: Option<NonZeroUsize>,
     reporter: Arc<dyn Reporter>,
-}
-
-/// What is wrong between stages.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// No program was given for an architecture that the cluster has.
-    #[error("the cluster has {arch} nodes, and this khimg program is for another architecture")]
-    NoProgram {
-        /// The architecture.
-        arch: Arch,
-    },
-    /// The program that goes into bundles cannot be read.
-    #[error("cannot read the khimg program {}", path.display())]
-    Program {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// An image of the catalogue cannot be named.
-    #[error("the catalogue names an image that cannot be completed")]
-    Image(#[from] catalog::vars::UnknownVariable),
-}
-
-impl Explain for PipelineError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::NoProgram { .. } | Self::Image(_) => Exit::BadInput,
-            Self::Program { .. } => Exit::LocalIo,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoProgram { arch } => Some(format!("build khimg for {arch} and pass `--program {arch}=FILE`")),
-            Self::Program { .. } => None,
-            Self::Image(_) => Some("correct the component in your catalogue directory".to_owned()),
-        }
-    }
 }
 
 impl Project {
@@ -278,6 +241,7 @@ pub struct BuildOptions {
 /// # Errors
 /// Of the stages.
 pub async fn build(project: &Project, options: &BuildOptions) -> Result<Delivery, Error> {
+    check_out(&options.out, project.store.root())?;
     let roles = options.roles.as_deref();
     let lock = match options.locked {
         true => project.settled(roles)?,
@@ -288,6 +252,18 @@ pub async fn build(project: &Project, options: &BuildOptions) -> Result<Delivery
     let rendered = project.rendered(&Inventory::of_lock(&lock), &secrets, (roles, None))?;
     // From here on nothing waits for the network: one thread leads, and packing brings its own.
     tokio::task::block_in_place(|| assemble(project, options, &lock, &fetched, &rendered))
+}
+
+/// Before anything is fetched: the store removes what it finds in its own directories.
+fn check_out(out: &Path, store: &Path) -> Result<(), PipelineError> {
+    let real = |path: &Path| path.ancestors().find_map(|there| there.canonicalize().ok());
+    let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_path_buf());
+    match real(&absolute).zip(real(store)) {
+        Some((place, store)) if place.starts_with(&store) => {
+            Err(PipelineError::OutInStore { out: out.to_path_buf(), store })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Pack and deliver.
@@ -344,6 +320,10 @@ fn programs(bundles: &[Bundle], given: &BTreeMap<Arch, PathBuf>, store: &Store) 
         let mut writer = store.writer()?;
         std::io::copy(&mut file, &mut writer).map_err(failed)?;
         let blob = writer.commit()?;
+        // Read a second time: nodes must get the same program from the bundle and from beside it.
+        if bundles.iter().any(|bundle| bundle.target().arch == arch && bundle.program() != Some(blob.digest())) {
+            return Err(PipelineError::ProgramChanged { path: path.clone() }.into());
+        }
         let depot = DepotFile { path: format!("bin/khimg-{arch}"), sha256: blob.digest(), size: blob.size() };
         programs.push(Program { arch, blob, depot });
     }

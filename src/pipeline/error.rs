@@ -1,0 +1,62 @@
+//! What can be wrong between stages.
+
+use std::path::PathBuf;
+
+use crate::arch::Arch;
+use crate::catalog;
+use crate::exit::{Exit, Explain};
+
+/// What is wrong between stages.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// No program was given for an architecture that the cluster has.
+    #[error("the cluster has {arch} nodes, and this khimg program is for another architecture")]
+    NoProgram {
+        /// The architecture.
+        arch: Arch,
+    },
+    /// The program that goes into bundles cannot be read.
+    #[error("cannot read the khimg program {}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The program changed between two readings.
+    #[error("the khimg program {} changed while it was packed", path.display())]
+    ProgramChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The output would lie where khimg cleans up by itself.
+    #[error("the output {} lies in the store {}", out.display(), store.display())]
+    OutInStore {
+        /// The output.
+        out: PathBuf,
+        /// The store.
+        store: PathBuf,
+    },
+    /// An image of the catalogue cannot be named.
+    #[error("the catalogue names an image that cannot be completed")]
+    Image(#[from] catalog::vars::UnknownVariable),
+}
+
+impl Explain for PipelineError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoProgram { .. } | Self::Image(_) | Self::OutInStore { .. } => Exit::BadInput,
+            Self::Program { .. } | Self::ProgramChanged { .. } => Exit::LocalIo,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProgram { arch } => Some(format!("build khimg for {arch} and pass `--program {arch}=FILE`")),
+            Self::Program { .. } => None,
+            Self::ProgramChanged { .. } => Some("build again when nobody replaces it".to_owned()),
+            Self::OutInStore { .. } => Some("name a directory outside the store with `--out`".to_owned()),
+            Self::Image(_) => Some("correct the component in your catalogue directory".to_owned()),
+        }
+    }
+}
