@@ -38,5 +38,8 @@ mod build;
 // The commands as a user types them.
 mod cli;
 
+// The direction of dependencies, and what no source file may hold.
+mod layering;
+
 // What happens on a machine: installing, going back, and becoming a cluster.
 mod node;

@@ -34,7 +34,6 @@ pub struct Mirror {
 pub struct Hit {
     /// Decoded path without its first slash.
     pub path: String,
-    pub query: Option<String>,
     pub headers: HeaderMap,
     /// What was answered; 0 for none.
     pub status: u16,
@@ -168,13 +167,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (request, _) = request.into_parts();
     let path = decoded(request.uri.path().trim_start_matches('/'));
     let sent = Arc::new(AtomicU64::new(0));
-    let hit = Hit {
-        path: path.clone(),
-        query: request.uri.query().map(str::to_owned),
-        headers: request.headers.clone(),
-        status: 0,
-        sent: sent.clone(),
-    };
+    let hit = Hit { path: path.clone(), headers: request.headers.clone(), status: 0, sent: sent.clone() };
     let index = {
         let mut log = shared.log.lock().expect("lock");
         log.push(hit);

@@ -1,9 +1,6 @@
 //! What the integration tests share: real servers and daemons with the faults that are put in front of them, and a project
 //! directory to run the program in.
 
-// Each area takes what it needs; an area that is being rewritten must not break the others.
-#![allow(dead_code)]
-
 pub mod base;
 pub mod containerd;
 pub mod daemon;
