@@ -176,6 +176,16 @@ impl Archive {
         self.write("Release", &release);
     }
 
+    /// Puts another plain index in place, the only one that the release file then lists, and signs it.
+    pub fn replace_index(&self, index: &str) {
+        self.write("main/binary-amd64/Packages", index);
+        let digest = khimg::digest::Digest::of(index.as_bytes()).hex();
+        self.sign(Key::shared(), |release| {
+            let (head, _) = release.split_once("MD5Sum:").expect("digests");
+            format!("{head}SHA256:\n {digest} {} main/binary-amd64/Packages\n", index.len())
+        });
+    }
+
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.root().join(self.at(name))).expect("text")
     }

@@ -1,6 +1,6 @@
 //! Debian repositories: signatures, indices, closures compared with apt.
 
-mod archive;
+pub mod archive;
 mod closure;
 mod repository;
 mod signature;
