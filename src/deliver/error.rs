@@ -101,18 +101,26 @@ impl Explain for DeliverError {
             Self::Place { .. } => Some("name another place with `--out DIR`".to_owned()),
             Self::Changed { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
             Self::Store { source, .. } => source.hint(),
-            Self::Bundle { source, .. } => source.hint(),
-            Self::Io { source, .. } => match source.kind() {
-                _ if StoreError::within(source).is_some() => StoreError::within(source).and_then(Explain::hint),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("free some space, or name another place with `--out DIR`".to_owned())
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("name a place that you may write to with `--out DIR`".to_owned())
-                }
-                _ => None,
+            // What cannot be written while a bundle is copied is the output, not the store.
+            Self::Bundle { source, .. } => match &**source {
+                PackError::Io { source, .. } => remedy(source),
+                other => other.hint(),
             },
+            Self::Io { source, .. } => remedy(source),
             Self::Path { .. } | Self::Twice { .. } => None,
         }
+    }
+}
+
+fn remedy(source: &io::Error) -> Option<String> {
+    match source.kind() {
+        _ if StoreError::within(source).is_some() => StoreError::within(source).and_then(Explain::hint),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space, or name another place with `--out DIR`".to_owned())
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("name a place that you may write to with `--out DIR`".to_owned())
+        }
+        _ => None,
     }
 }

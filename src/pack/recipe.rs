@@ -74,7 +74,7 @@ pub(crate) struct Program {
 impl Program {
     /// Reads the program at `path`.
     pub(crate) fn read(path: PathBuf) -> Result<Self, PackError> {
-        let read = File::open(&path).and_then(Digest::of_reader);
+        let read = crate::input::open(&path).and_then(Digest::of_reader);
         match read {
             Ok((sha256, size)) => Ok(Self { path, sha256, size }),
             Err(source) => Err(PackError::Program { path, source }),

@@ -61,8 +61,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "pack",
         &[
-            "arch", "catalog", "clock", "cluster", "digest", "exit", "fetch", "lock", "registry", "render", "report",
-            "store",
+            "arch", "catalog", "clock", "cluster", "digest", "exit", "fetch", "input", "lock", "registry", "render",
+            "report", "store",
         ],
     ),
     ("deliver", &["cluster", "digest", "exit", "lock", "pack", "render", "report", "store"]),
