@@ -18,9 +18,6 @@ use super::{Failure, Global, Output};
 #[derive(Debug, Args)]
 pub struct BuildArgs {
     #[command(flatten)]
-    project: ProjectArgs,
-
-    #[command(flatten)]
     roles: RoleArgs,
 
     /// Where to deliver; replaced as a whole when the build is done
@@ -42,6 +39,9 @@ pub struct BuildArgs {
     /// The khimg program that goes into bundles, for an architecture other than this machine's (may be repeated)
     #[arg(long = "program", value_name = "ARCH=FILE", value_parser = parse_program)]
     programs: Vec<(Arch, PathBuf)>,
+
+    #[command(flatten)]
+    project: ProjectArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -82,7 +82,10 @@ pub fn run(args: &BuildArgs, global: &Global, output: &Output) -> Result<(), Fai
             output.note(&format!("  {}, {}", HumanBytes(record.size), record.sha256));
         }
     }
-    output.note(&format!("seeds of {} nodes below {}", delivery.seeded_nodes(), args.out.join("secret").display()));
+    output.note(&match delivery.seeded_nodes() {
+        0 => "no seeds: the cluster has no node of these roles".to_owned(),
+        nodes => format!("seeds of {nodes} nodes below {}", args.out.join("secret").display()),
+    });
     Ok(())
 }
 

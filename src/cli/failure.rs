@@ -79,7 +79,7 @@ impl Explain for CommandError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Exists { path } => Some(format!("move {path} away, or name another directory")),
+            Self::Exists { path } => Some(format!("move {path} away, or name another place")),
             Self::Unknown { known, .. } => Some(format!("one of: {}", known.join(", "))),
             Self::Interrupted => Some("run the same command again: what was fetched is kept".to_owned()),
             Self::NoCache => Some("set KHIMG_STORE or pass --store DIR".to_owned()),

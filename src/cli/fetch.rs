@@ -12,10 +12,10 @@ use super::{Failure, Global, Output};
 #[derive(Debug, Args)]
 pub struct FetchArgs {
     #[command(flatten)]
-    project: ProjectArgs,
+    roles: RoleArgs,
 
     #[command(flatten)]
-    roles: RoleArgs,
+    project: ProjectArgs,
 }
 
 pub fn run(args: &FetchArgs, global: &Global, output: &Output) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! `khimg init`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -17,7 +17,8 @@ pub struct InitArgs {
 }
 
 pub fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
-    let path = args.dir.join("cluster.yaml");
+    let here = args.dir == Path::new(".");
+    let path = if here { PathBuf::from("cluster.yaml") } else { args.dir.join("cluster.yaml") };
     let failed = |source| CommandError::Write { path: path.display().to_string(), source };
     std::fs::create_dir_all(&args.dir).map_err(failed)?;
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
@@ -29,6 +30,6 @@ pub fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
     };
     file.write_all(khimg::cluster::EXAMPLE.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     output.text(&path.display().to_string());
-    output.note("next: edit the nodes, then `khimg build`");
+    output.note("next: edit the nodes and the endpoint, then `khimg build`");
     Ok(())
 }

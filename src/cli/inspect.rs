@@ -36,6 +36,7 @@ pub fn run(args: &InspectArgs, _: &Global, output: &Output) -> Result<(), Failur
             }
         }
     }
+    output.note("every digest holds");
     Ok(())
 }
 

@@ -14,14 +14,14 @@ use super::{Failure, Global, Output};
 #[derive(Debug, Args)]
 pub struct LockArgs {
     #[command(flatten)]
-    project: ProjectArgs,
-
-    #[command(flatten)]
     roles: RoleArgs,
 
     /// Take the newest versions: of everything, or of one component
     #[arg(long, value_name = "COMPONENT", num_args = 0..=1, default_missing_value = "")]
     upgrade: Option<String>,
+
+    #[command(flatten)]
+    project: ProjectArgs,
 }
 
 pub fn run(args: &LockArgs, global: &Global, output: &Output) -> Result<(), Failure> {

@@ -26,7 +26,8 @@ pub use output::Output;
 ///
 /// khimg pins every byte that the nodes need, verifies it, and bakes a bundle per role and a seed per node.
 #[derive(Debug, Parser)]
-#[command(name = "khimg", version, max_term_width = 80, arg_required_else_help = true, after_long_help = EXIT_CODES)]
+#[command(name = "khimg", bin_name = "khimg", version, max_term_width = 80)]
+#[command(arg_required_else_help = true, after_long_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -37,11 +38,14 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 ok                1 unexpected        2 bad input   3 unsupported combination
-  4 lock missing or stale  5 network or mirror  6 verification failed  7 local I/O";
+  0  ok                         4  lock missing or stale
+  1  unexpected                 5  network or mirror
+  2  bad input                  6  verification failed
+  3  unsupported combination    7  local I/O";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print data as JSON on stdout and progress as JSON lines on stderr
     #[arg(long, global = true)]

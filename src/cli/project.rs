@@ -13,6 +13,7 @@ use super::{Failure, Global, Output};
 
 /// Which cluster, and how to reach what it needs.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Project and network")]
 pub struct ProjectArgs {
     /// The cluster file [default: cluster.yaml; without one, a built-in example]
     #[arg(long, short, value_name = "FILE")]
@@ -92,7 +93,7 @@ pub fn store_directory(global: &Global) -> Result<PathBuf, Failure> {
 #[derive(Debug, Clone, Args)]
 pub struct RoleArgs {
     /// Only this role: master, worker, lb or etcd (may be repeated) [default: every role of the cluster]
-    #[arg(long = "profile", short, value_name = "ROLE", value_parser = parse_role)]
+    #[arg(long = "profile", short = 'p', value_name = "ROLE", value_parser = parse_role)]
     roles: Vec<Role>,
 }
 

@@ -16,9 +16,6 @@ use super::{Failure, Global, Output};
 /// Nothing is fetched and no secret is needed; stand-ins are marked.
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    #[command(flatten)]
-    project: ProjectArgs,
-
     /// Only this node (may be repeated) [default: all nodes]
     #[arg(long = "node", value_name = "NAME")]
     nodes: Vec<String>,
@@ -26,6 +23,9 @@ pub struct RenderArgs {
     /// Where to write, one directory per node
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
+
+    #[command(flatten)]
+    project: ProjectArgs,
 }
 
 pub fn run(args: &RenderArgs, global: &Global, output: &Output) -> Result<(), Failure> {
@@ -47,6 +47,7 @@ pub fn run(args: &RenderArgs, global: &Global, output: &Output) -> Result<(), Fa
     for dir in &written {
         output.text(&dir.display().to_string());
     }
+    output.note("nothing was fetched, and the secrets among these files are stand-ins");
     Ok(())
 }
 

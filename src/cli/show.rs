@@ -82,8 +82,12 @@ impl Shelf {
         Self { what: "overlay file", files: shipped::overlays() }
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        self.files.keys().map(|path| path.strip_suffix(".yaml").unwrap_or(path)).collect()
+    }
+
     fn list(&self, output: &Output) {
-        let names: Vec<&str> = self.files.keys().map(|path| path.strip_suffix(".yaml").unwrap_or(path)).collect();
+        let names: Vec<&str> = self.names();
         if output.json() {
             output.data(&names);
         } else {
@@ -95,7 +99,7 @@ impl Shelf {
         let with_ending = format!("{name}.yaml");
         let found = self.files.get_key_value(name).or_else(|| self.files.get_key_value(with_ending.as_str()));
         let Some((path, content)) = found else {
-            let known = self.files.keys().map(|path| (*path).to_owned()).collect();
+            let known = self.names().into_iter().map(str::to_owned).collect();
             return Err(CommandError::Unknown { what: self.what, name: name.to_owned(), known }.into());
         };
         let text = String::from_utf8_lossy(content);

@@ -78,7 +78,10 @@ impl Finding {
             return document.key_problem(&self.pointer, message, help);
         }
         let empty = self.pointer.is_empty() && *document.root.value() == Value::Null;
-        document.problem(&self.pointer, if empty { "the file is empty" } else { message }, help)
+        if empty {
+            return document.problem(&self.pointer, "the file is empty", None);
+        }
+        document.problem(&self.pointer, message, help)
     }
 }
 

@@ -84,8 +84,9 @@ pub async fn fetch(
     if !work.unreachable.is_empty() {
         return Err(FetchError::Offline { missing: work.unreachable });
     }
-    for label in work.present {
-        net.reporter().report(Event::Skipped { label, reason: "in the store".to_owned() });
+    if work.present > 0 {
+        let label = format!("{} of {} artifacts", work.present, plan.downloads.len() + plan.images.len());
+        net.reporter().report(Event::Skipped { label, reason: "in the store already".to_owned() });
     }
     let registry = Registry::new(net, credentials.clone());
     // More at once than the network's own limits allow, so that a busy host does not keep others waiting.
@@ -129,8 +130,8 @@ fn parts(image: &Image) -> Vec<(Digest, Option<u64>)> {
 struct Work {
     wanted: BTreeSet<Digest>,
     missing: BTreeSet<Digest>,
-    /// Labels of what is complete.
-    present: Vec<String>,
+    /// How many artifacts are complete.
+    present: usize,
     /// Labels of what is missing and cannot be had offline.
     unreachable: Vec<String>,
 }
@@ -153,7 +154,7 @@ impl Work {
             }
         }
         match (lacks, reachable) {
-            (false, _) => self.present.push(label.to_owned()),
+            (false, _) => self.present += 1,
             (true, false) => self.unreachable.push(label.to_owned()),
             (true, true) => {}
         }

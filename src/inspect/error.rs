@@ -94,7 +94,11 @@ impl Explain for InspectError {
             Self::Damaged { .. } | Self::Digest { .. } | Self::Wrong { .. } => {
                 Some("do not use it; copy it again from where it was built, or run `khimg build` again".to_owned())
             }
-            Self::Io { .. } | Self::Foreign { .. } => None,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("name a bundle or a delivered directory, or make one: `khimg build`".to_owned())
+            }
+            Self::Foreign { .. } => Some("name a bundle, or the directory that `khimg build` wrote".to_owned()),
+            Self::Io { .. } => None,
         }
     }
 }

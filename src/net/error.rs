@@ -187,6 +187,11 @@ impl Failure {
         }
     }
 
+    /// Whether the run has told it already: for the whole host, or by being offline at all.
+    pub fn is_old_news(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Dead(_) | Self::Offline)
+    }
+
     /// Whether the mirror delivered, but the wrong bytes.
     pub fn is_wrong_bytes(&self) -> bool {
         matches!(self, Self::TooLong { .. } | Self::WrongSize { .. } | Self::WrongDigest { .. })
@@ -272,7 +277,7 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The cause that all others wrap: the one that tells people something.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

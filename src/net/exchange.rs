@@ -9,8 +9,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
-use super::error::causes;
-use super::{Failure, Net, client};
+use super::error::innermost;
+use super::{Failure, Net, client, host};
 
 const BLOCK: usize = 256 << 10;
 
@@ -97,7 +97,11 @@ impl Net {
             Err(error) => {
                 let failure = Failure::of(error);
                 if let Failure::Unreachable(error) = &failure {
-                    self.inner.hosts.unreachable(url, &causes(error));
+                    let reason = innermost(error);
+                    // Said once for a host and run; whoever then leaves it for the next mirror need not say it again.
+                    if self.inner.hosts.unreachable(url, &reason) {
+                        self.note(format!("{} cannot be reached: {reason}", host::shown(url)));
+                    }
                 }
                 Err(failure)
             }

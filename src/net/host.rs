@@ -37,14 +37,16 @@ impl Hosts {
     }
 
     /// It could not be reached: no name, no route, no listener, no trusted certificate. One that had answered before gets
-    /// the benefit of the doubt.
-    pub fn unreachable(&self, url: &Url, reason: &str) {
+    /// the benefit of the doubt. Says whether this is the first time that it counts as dead.
+    pub fn unreachable(&self, url: &Url, reason: &str) -> bool {
         self.with(url, |host| {
             host.refusals += 1;
+            let news = !host.answered && host.dead.is_none();
             if !host.answered {
                 host.dead = Some(reason.to_owned());
             }
-        });
+            news
+        })
     }
 
     /// Why it could not be reached before.
@@ -83,4 +85,10 @@ impl Hosts {
             slow: false,
         }))
     }
+}
+
+/// The host of `url` for people: with its port, where that is not the usual one.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -123,7 +123,8 @@ impl<'a, 'w> Race<'a, 'w> {
             standing.failures = if gained { 0 } else { standing.failures + 1 };
             standing.dropped = failure.is_final() || standing.failures >= attempts;
             let patient = gained && self.alone && !standing.dropped;
-            if !patient {
+            let told = failure.is_old_news() && hosts.dead(&source.url).is_some();
+            if !patient && !told {
                 let url = shown(&source.url);
                 self.net.note(format!("{}: {} {url} {failure}", self.download.label, source.mirror));
             }

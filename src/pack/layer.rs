@@ -48,8 +48,28 @@ impl Layer {
         Listing::of(&self.members)
     }
 
-    /// The layer that `recipe` with this key describes: from the store, or built and put there.
-    pub(super) fn obtain(
+    /// The layer that `recipe` with this key describes, if the store has it.
+    pub(super) fn find(
+        recipe: &Recipe<'_>,
+        key: &Digest,
+        format: Format,
+        store: &Store,
+    ) -> Result<Option<Self>, PackError> {
+        let name = recipe.name.clone();
+        let found = recall(store, key).map_err(|source| PackError::Store { layer: name.clone(), source })?;
+        let parameters = Parameters::new(format, recipe.density);
+        Ok(found.map(|(Record { raw_size, members, .. }, blob)| Self {
+            name,
+            blob,
+            raw_size,
+            parameters,
+            members,
+            reused: true,
+        }))
+    }
+
+    /// Builds the layer of `recipe` and puts it into the store, to be found by this key.
+    pub(super) fn make(
         recipe: &Recipe<'_>,
         key: Digest,
         format: Format,
@@ -58,10 +78,6 @@ impl Layer {
     ) -> Result<Self, PackError> {
         let parameters = Parameters::new(format, recipe.density);
         let failed = |source| PackError::Store { layer: recipe.name.clone(), source };
-        if let Some(record) = recall(store, &key).map_err(failed)? {
-            let (Record { raw_size, members, .. }, blob) = record;
-            return Ok(Self { name: recipe.name.clone(), blob, raw_size, parameters, members, reused: true });
-        }
         let raw_size = recipe.length()?;
         let (writer, members) = compress(recipe, &parameters, raw_size, store.writer().map_err(failed)?, workers)?;
         let blob = writer.commit().map_err(failed)?;

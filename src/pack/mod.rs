@@ -195,7 +195,14 @@ fn obtain(
     if let Some(layer) = made.get(&key) {
         return Ok(Layer { name: recipe.name.clone(), ..layer.clone() });
     }
-    let layer = task(reporter, format!("pack {}", recipe.name), || Layer::obtain(recipe, key, format, store, workers))?;
+    let label = format!("pack {}", recipe.name);
+    let layer = match Layer::find(recipe, &key, format, store)? {
+        Some(layer) => {
+            reporter.report(Event::Skipped { label, reason: "in the store already".to_owned() });
+            layer
+        }
+        None => task(reporter, label, || Layer::make(recipe, key, format, store, workers))?,
+    };
     made.insert(key, layer.clone());
     Ok(layer)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong between stages.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::arch::Arch;
@@ -9,6 +10,20 @@ use crate::exit::{Exit, Explain};
 /// What is wrong between stages.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
+    /// A cluster file that was named is not there.
+    #[error("there is no cluster file {}", path.display())]
+    NoCluster {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A mirror that was named is not known.
+    #[error("there is no mirror {name:?}")]
+    NoMirror {
+        /// Its name.
+        name: String,
+        /// Those that there are.
+        known: BTreeSet<String>,
+    },
     /// No program was given for an architecture that the cluster has.
     #[error("the cluster has {arch} nodes, and this khimg program is for another architecture")]
     NoProgram {
@@ -45,13 +60,18 @@ pub enum PipelineError {
 impl Explain for PipelineError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoProgram { .. } | Self::Image(_) | Self::OutInStore { .. } => Exit::BadInput,
-            Self::Program { .. } | Self::ProgramChanged { .. } => Exit::LocalIo,
+            Self::NoMirror { .. } | Self::NoProgram { .. } | Self::Image(_) | Self::OutInStore { .. } => Exit::BadInput,
+            Self::NoCluster { .. } | Self::Program { .. } | Self::ProgramChanged { .. } => Exit::LocalIo,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NoCluster { .. } => Some("`khimg init` writes one".to_owned()),
+            Self::NoMirror { known, .. } => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                Some(format!("one of: {}; or define it below `mirrorDefinitions`", known.join(", ")))
+            }
             Self::NoProgram { arch } => Some(format!("build khimg for {arch} and pass `--program {arch}=FILE`")),
             Self::Program { .. } => None,
             Self::ProgramChanged { .. } => Some("build again when nobody replaces it".to_owned()),

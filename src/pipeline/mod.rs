@@ -76,6 +76,9 @@ impl Project {
     /// Everything that is wrong with any of these files; the store's and the network's set-up.
     pub fn open(options: ProjectOptions, reporter: Arc<dyn Reporter>) -> Result<Self, Error> {
         let standard = PathBuf::from("cluster.yaml");
+        if let Some(path) = options.cluster.as_ref().filter(|path| !path.exists()) {
+            return Err(PipelineError::NoCluster { path: path.clone() }.into());
+        }
         let path = options.cluster.or_else(|| standard.exists().then_some(standard));
         let directory = path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
         let beside = |named: Option<PathBuf>, name: &str| {
@@ -89,6 +92,11 @@ impl Project {
             None => cluster::parse("the built-in example", cluster::EXAMPLE, Path::new("."), &catalog)?,
         };
         if !options.mirrors.is_empty() {
+            let shipped = catalog.sources.values().flat_map(|source| source.mirrors().keys());
+            let known: BTreeSet<String> = shipped.chain(cluster.mirror_definitions.keys()).cloned().collect();
+            if let Some(name) = options.mirrors.iter().find(|name| !known.contains(*name)) {
+                return Err(PipelineError::NoMirror { name: name.clone(), known }.into());
+            }
             cluster.mirrors = options.mirrors;
         }
         let mut net = NetOptions { offline: options.offline, ca_file: options.ca_file, ..NetOptions::default() };
@@ -128,6 +136,10 @@ impl Project {
 
     fn stage(&self, name: &'static str) {
         self.reporter.report(Event::Stage { name });
+    }
+
+    fn note(&self, text: String) {
+        self.reporter.report(Event::Note { text });
     }
 
     fn require(&self, roles: Option<&[Role]>) -> Result<Requirements, Error> {
@@ -245,10 +257,23 @@ pub async fn build(project: &Project, options: &BuildOptions) -> Result<Delivery
     let roles = options.roles.as_deref();
     let lock = match options.locked {
         true => project.settled(roles)?,
-        false => lock(project, roles, &Upgrade::Nothing).await?.lock,
+        false => {
+            let Locked { lock, changed } = lock(project, roles, &Upgrade::Nothing).await?;
+            if changed {
+                let (packages, files, images) = (lock.packages.len(), lock.files.len(), lock.images.len());
+                let path = project.lock_path();
+                project.note(format!("{}: {packages} packages, {files} files, {images} images", path.display()));
+            }
+            lock
+        }
     };
     let fetched = project.fetched(&lock, roles).await?;
-    let secrets = Secrets::load_or_create(&project.secrets_path())?;
+    let secrets_path = project.secrets_path();
+    let new = !secrets_path.exists();
+    let secrets = Secrets::load_or_create(&secrets_path)?;
+    if new {
+        project.note(format!("{} made: the cluster's keys; keep it, and keep it private", secrets_path.display()));
+    }
     let rendered = project.rendered(&Inventory::of_lock(&lock), &secrets, (roles, None))?;
     // From here on nothing waits for the network: one thread leads, and packing brings its own.
     tokio::task::block_in_place(|| assemble(project, options, &lock, &fetched, &rendered))

@@ -35,7 +35,7 @@ fn every_help_page_fits_eighty_columns() {
 fn init_writes_a_file_that_is_accepted_as_it_is() {
     let sandbox = Sandbox::new();
     let printed = sandbox.khimg(["init"]).assert().success().get_output().stdout.clone();
-    assert_eq!(String::from_utf8(printed).expect("text").trim(), "./cluster.yaml");
+    assert_eq!(String::from_utf8(printed).expect("text").trim(), "cluster.yaml");
     sandbox.khimg(["render", "--out", "files", "--offline"]).assert().success();
     assert!(sandbox.path("files/master-1/etc/hosts").is_file());
 }

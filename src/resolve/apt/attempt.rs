@@ -57,6 +57,15 @@ impl MirrorError {
         )
     }
 
+    /// Whether the run has told it already.
+    pub fn is_old_news(&self) -> bool {
+        match self {
+            Self::Net(NetError::Url { source, .. }) => source.is_old_news(),
+            Self::Net(NetError::Offline { .. }) => true,
+            _ => false,
+        }
+    }
+
     fn explain(&self) -> Option<&dyn Explain> {
         Some(match self {
             Self::Net(error) => error,
@@ -96,6 +105,9 @@ pub struct Attempt {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let MirrorError::Net(NetError::Url { url, source }) = &self.error {
+            return write!(f, "{}: {url} {source}", self.mirror);
+        }
         write!(f, "{} ({}): {}", self.mirror, self.base, self.error)?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
@@ -132,7 +144,14 @@ pub enum RepositoryError {
     Local(MirrorError),
 }
 
+fn all_offline(attempts: &[Attempt]) -> bool {
+    attempts.iter().all(|attempt| matches!(attempt.error, MirrorError::Net(NetError::Offline { .. })))
+}
+
 fn list(attempts: &[Attempt]) -> String {
+    if all_offline(attempts) {
+        return ": its lists must come from a mirror, and khimg is offline".to_owned();
+    }
     attempts.iter().map(|attempt| format!("\n  {attempt}")).collect()
 }
 
@@ -153,6 +172,9 @@ impl Explain for RepositoryError {
         match self {
             Self::NoOrigin { source_name, .. } => {
                 Some(format!("add a mirror that serves {source_name} to `mirrors` in the cluster file"))
+            }
+            Self::Exhausted { attempts, .. } if all_offline(attempts) => {
+                Some("lock and fetch without `--offline` first: `khimg lock`, `khimg fetch`".to_owned())
             }
             Self::Exhausted { attempts, .. } => {
                 let told = attempts.iter().filter(|attempt| attempt.error.exit() == self.exit());

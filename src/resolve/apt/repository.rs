@@ -98,7 +98,7 @@ impl Wanted {
                 Err(error) => error,
             };
             let attempt = Attempt { mirror: origin.mirror.clone(), base: shown_text(&origin.base), error };
-            if attempts.len() + 1 < self.origins.len() {
+            if attempts.len() + 1 < self.origins.len() && !attempt.error.is_old_news() {
                 let text = format!("{} {} is left for the next mirror: {attempt}", self.source, self.part);
                 net.reporter().report(Event::Note { text });
             }
