@@ -106,7 +106,8 @@ pub struct Attempt {
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let MirrorError::Net(NetError::Url { url, source }) = &self.error {
-            return write!(f, "{}: {url} {source}", self.mirror);
+            let path = url.strip_prefix(&self.base).map_or(url.as_str(), |path| path.trim_start_matches('/'));
+            return write!(f, "{} ({}): {path} {source}", self.mirror, self.base);
         }
         write!(f, "{} ({}): {}", self.mirror, self.base, self.error)?;
         let mut cause = self.error.source();
