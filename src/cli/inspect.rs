@@ -72,8 +72,10 @@ fn bundle_text(report: &BundleReport) -> String {
         HumanBytes(report.size),
         report.sha256
     );
+    let width = report.pieces.iter().map(|piece| piece.name.len()).max().unwrap_or_default();
     for piece in &report.pieces {
-        text += &format!("  {:<40} {:>12}  {}\n", piece.name, HumanBytes(piece.size).to_string(), piece.sha256.short());
+        text +=
+            &format!("  {:<width$} {:>12}  {}\n", piece.name, HumanBytes(piece.size).to_string(), piece.sha256.short());
     }
     text += &format!("\npackages ({})\n", contents.packages.len());
     for package in &contents.packages {
