@@ -28,6 +28,22 @@ pub enum PackError {
         /// Why not.
         source: io::Error,
     },
+    /// khimg's own program needs a C library that nodes may not have.
+    #[error("{path} is linked dynamically, so it may not run on the nodes")]
+    Dynamic {
+        /// The program.
+        path: PathBuf,
+        /// The nodes' architecture.
+        arch: Arch,
+    },
+    /// What should be khimg's own program is none, or one for other machines.
+    #[error("{path} is no program for {arch} machines")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The nodes' architecture.
+        arch: Arch,
+    },
     /// A locked artifact is not among what was fetched.
     #[error("{what} ({sha256}) was not fetched")]
     NotFetched {
@@ -131,7 +147,11 @@ impl Explain for PackError {
     fn exit(&self) -> Exit {
         match self {
             Self::NoProgram { .. } => Exit::Unsupported,
-            Self::Private { .. } | Self::Clash { .. } | Self::Link { .. } => Exit::BadInput,
+            Self::Private { .. }
+            | Self::Clash { .. }
+            | Self::Link { .. }
+            | Self::Dynamic { .. }
+            | Self::Foreign { .. } => Exit::BadInput,
             Self::Place { .. } => Exit::Lock,
             Self::NotFetched { .. } | Self::Unpack { .. } | Self::Differs { .. } => Exit::Verification,
             Self::Image { source, .. } => source.exit(),
@@ -146,6 +166,11 @@ impl Explain for PackError {
             Self::NoProgram { arch } => {
                 Some(format!("build khimg for {}-unknown-linux-musl and name it with `--program`", arch.machine()))
             }
+            Self::Dynamic { arch, .. } | Self::Foreign { arch, .. } => Some(format!(
+                "build khimg for {}-unknown-linux-gnu with `-C target-feature=+crt-static`, as `cargo build --release` in its \
+                 source directory does, and name it with `--program {arch}=FILE`",
+                arch.machine()
+            )),
             Self::NotFetched { .. } => Some("run `khimg fetch`".to_owned()),
             Self::Private { path, .. } => {
                 Some(format!("declare {path} in the layer's `layer.yaml` as part of the seed, or without `private`"))

@@ -26,6 +26,7 @@ mod gzip;
 pub mod layer;
 pub mod member;
 mod plan;
+mod program;
 mod recipe;
 pub(crate) mod segment;
 mod unpack;
@@ -55,7 +56,8 @@ pub use error::PackError;
 pub use layer::Layer;
 pub use member::{Listing, Member, What};
 use plan::Plan;
-use recipe::{Program, Recipe};
+use program::Program;
+use recipe::Recipe;
 pub use unpack::UnpackError;
 
 /// How to pack.
@@ -166,7 +168,7 @@ fn programs(roles: &[RoleFiles], options: &PackOptions) -> Result<BTreeMap<Arch,
     for arch in roles.iter().map(|files| files.target.arch) {
         if let Entry::Vacant(vacant) = programs.entry(arch) {
             let path = options.programs.get(&arch).ok_or(PackError::NoProgram { arch })?;
-            vacant.insert(Program::read(path.clone())?);
+            vacant.insert(Program::read(path, arch)?);
         }
     }
     Ok(programs)

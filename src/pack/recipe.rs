@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::compress::{Density, Parameters};
 use super::error::PackError;
 use super::member::Member;
+use super::program::Program;
 use super::segment::{Length, Segment};
 use super::unpack::{self, Found, Selection, UnpackError};
 use crate::clock::ARCHIVE_EPOCH;
@@ -61,25 +62,6 @@ pub(crate) enum Part<'a> {
     Image { image: &'a crate::lock::Image, archive: ImageArchive<'a> },
     /// A symbolic link to this target.
     Link(&'a str),
-}
-
-/// A khimg program that was read once, so that its digest is known.
-#[derive(Debug, Clone)]
-pub(crate) struct Program {
-    path: PathBuf,
-    sha256: Digest,
-    size: u64,
-}
-
-impl Program {
-    /// Reads the program at `path`.
-    pub(crate) fn read(path: PathBuf) -> Result<Self, PackError> {
-        let read = crate::input::open(&path).and_then(Digest::of_reader);
-        match read {
-            Ok((sha256, size)) => Ok(Self { path, sha256, size }),
-            Err(source) => Err(PackError::Program { path, source }),
-        }
-    }
 }
 
 /// All that decides the bytes of a layer. Its digest is the layer's key.
@@ -238,7 +220,7 @@ impl Part<'_> {
                     copy(&mut file, out).map(drop).map_err(failed)
                 })?;
                 if sha256 != program.sha256 {
-                    return Err(failed(io::Error::other("it changed while it was packed")));
+                    return Err(failed(Program::changed()));
                 }
             }
             Self::Image { image, archive } => {

@@ -65,6 +65,21 @@ fn a_program_for_another_machine() {
     assert!(error.hint().is_some_and(|hint| hint.contains("x86_64-unknown-linux-musl")));
 }
 
+/// khimg is static by `.cargo/config.toml`; the machine's own shell is not.
+#[test]
+fn a_program_that_needs_a_c_library() {
+    let mut workshop = small();
+    workshop.program(std::path::Path::new(assert_cmd::cargo::cargo_bin!("khimg")));
+    workshop.pack(Format::TarZst, 1).expect("khimg is static");
+    workshop.program(std::path::Path::new("/bin/sh"));
+    let error = refused(&workshop);
+    assert_eq!(error.to_string(), "/bin/sh is linked dynamically, so it may not run on the nodes");
+    assert_eq!(error.exit(), Exit::BadInput);
+    assert!(error.hint().is_some_and(|hint| hint.contains("+crt-static")));
+    workshop.program(std::path::Path::new("/etc/passwd"));
+    assert_eq!(refused(&workshop).exit(), Exit::BadInput);
+}
+
 #[test]
 fn hostile_archives() {
     let install = |to: &str| Install::Archive { to: to.to_owned(), strip: 1, only: Vec::new() };
