@@ -9,10 +9,10 @@ use khimg::cluster::Role;
 use khimg::render::tree::Mode;
 use walkdir::WalkDir;
 
-use crate::workshop::Workshop;
+use crate::support::workshop::Workshop;
 
-/// How many bytes of files are taken: 200 MB.
-const LOOSE: u64 = 200_000_000;
+/// How many bytes of files are taken: 100 MB.
+const LOOSE: u64 = 100_000_000;
 
 /// The packages, as far as the mirror has them; about 65 MB.
 const PACKAGES: [&str; 4] = ["containerd", "docker.io", "haproxy", "runc"];

@@ -39,6 +39,11 @@ fn fresh(archive: &Path) -> bool {
 }
 
 impl Base {
+    /// The archive, as tar.
+    pub fn archive(&self) -> &Path {
+        &self.archive
+    }
+
     /// A copy to change.
     pub fn copy(&self) -> TempDir {
         let root = tempfile::Builder::new().prefix("khimg-base-").tempdir().expect("a directory");
