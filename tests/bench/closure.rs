@@ -97,7 +97,7 @@ impl Apt {
             .collect();
         let line = |entry: &SystemEntry| format!("deb [signed-by={KEYRING}] {} {} main\n", entry.uri, entry.suite);
         fs::write(root.join("sources.list"), entries.iter().map(line).collect::<String>()).expect("a file");
-        let archive = Command::new("tar").arg("-xOf").arg(base().archive()).arg("./var/lib/dpkg/status").output();
+        let archive = Command::new("tar").arg("-xOf").arg(&base().archive).arg("./var/lib/dpkg/status").output();
         fs::write(root.join("status"), archive.expect("tar").stdout).expect("a file");
         // Not compressed: apt's own default, and the form that a mirror has as well.
         run(apt.apt().args(["-o", "Acquire::GzipIndexes=false", "update"]));

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 /// The base system as an archive.
 pub struct Base {
-    archive: PathBuf,
+    /// A tar file.
+    pub archive: PathBuf,
 }
 
 /// Made by mmdebstrap from the system mirror at first use and kept in the tests' cache for a day: the archive moves on.
@@ -39,11 +40,6 @@ fn fresh(archive: &Path) -> bool {
 }
 
 impl Base {
-    /// The archive, as tar.
-    pub fn archive(&self) -> &Path {
-        &self.archive
-    }
-
     /// A copy to change.
     pub fn copy(&self) -> TempDir {
         let root = tempfile::Builder::new().prefix("khimg-base-").tempdir().expect("a directory");
