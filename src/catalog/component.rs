@@ -31,7 +31,7 @@ pub struct Component {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Offer {
-    /// `package` or `file`.
+    /// `package`, `vendor` or `file`.
     pub source: Packaging,
     /// The version unless the cluster file names one: exact, with a trailing `*`, or `*` alone for the highest of all.
     pub version: String,

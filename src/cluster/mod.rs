@@ -151,7 +151,7 @@ pub struct ComponentChoice {
     /// A version, exact or with a trailing `*`, instead of the catalogue's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `package` or `file`, where the catalogue has both.
+    /// `package`, `vendor` or `file`, where the catalogue has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Packaging>,
 }
@@ -160,8 +160,10 @@ pub struct ComponentChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Packaging {
-    /// A package of the target's package manager.
+    /// A package of the operating system's own, or of Kubernetes' repository.
     Package,
+    /// A package of its publisher's repository, where the operating system has one too: `containerd.io`, `docker-ce`.
+    Vendor,
     /// A plain file with a known digest.
     File,
 }
@@ -171,6 +173,7 @@ impl Packaging {
     pub fn name(self) -> &'static str {
         match self {
             Self::Package => "package",
+            Self::Vendor => "vendor",
             Self::File => "file",
         }
     }

@@ -126,8 +126,17 @@ pub fn cri_socket(runtime: Runtime, version: KubernetesVersion) -> &'static str 
     }
 }
 
+/// The service behind that socket.
+pub fn runtime_unit(runtime: Runtime, version: KubernetesVersion) -> &'static str {
+    match runtime {
+        Runtime::Containerd => "containerd.service",
+        Runtime::Docker if has_dockershim(version) => "docker.service",
+        Runtime::Docker => "cri-docker.service",
+    }
+}
+
 /// Whether the sandbox image is an argument of the kubelet that means something: only dockershim starts sandboxes.
-/// From 1.35 the kubelet does not start with it (k/k, release notes of 1.35).
+/// From 1.35 the kubelet does not start with it (k/k, release notes of 1.35). The same goes for where network plugins lie.
 pub fn kubelet_starts_sandboxes(runtime: Runtime, version: KubernetesVersion) -> bool {
     runtime == Runtime::Docker && has_dockershim(version)
 }

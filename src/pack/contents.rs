@@ -135,6 +135,8 @@ pub struct ImageEntry {
     pub file: String,
     /// Digest of its manifest.
     pub manifest: Digest,
+    /// Digest of its configuration, which Docker takes for the image's id.
+    pub config: Digest,
     /// Name of its source.
     pub source: String,
     /// Repository below the source.

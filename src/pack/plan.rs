@@ -153,6 +153,7 @@ impl<'a> Plan<'a> {
                 name: image.name.clone(),
                 file: file.clone(),
                 manifest: image.manifest.sha256,
+                config: image.config.sha256,
                 source: image.source.clone(),
                 repository: image.repository.clone(),
                 proof: image.proof.clone(),

@@ -91,6 +91,7 @@ fn form(component: &str, source: Option<Packaging>) -> String {
     match source {
         None => component.to_owned(),
         Some(Packaging::Package) => format!("package of {component}"),
+        Some(Packaging::Vendor) => format!("package of {component} by its publisher"),
         Some(Packaging::File) => format!("plain file of {component}"),
     }
 }

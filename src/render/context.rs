@@ -30,6 +30,7 @@ pub(super) struct RoleContext<'a> {
     role: &'static str,
     target: TargetView<'a>,
     runtime: &'static str,
+    runtime_unit: &'static str,
     endpoint: EndpointView<'a>,
     etcd: EtcdView,
     network: NetworkView<'a>,
@@ -49,6 +50,7 @@ struct KubernetesView {
     version: String,
     health_path: &'static str,
     cgroup_driver: &'static str,
+    cri_socket: &'static str,
     pod_security: bool,
     priority_classes_anywhere: bool,
     api_port: u16,
@@ -157,6 +159,7 @@ impl<'a> RoleContext<'a> {
                 version: version.to_string(),
                 health_path: quirks::health_path(version),
                 cgroup_driver: quirks::cgroup_driver(version).name(),
+                cri_socket: quirks::cri_socket(cluster.runtime, version),
                 pod_security: quirks::has_pod_security(version),
                 priority_classes_anywhere: quirks::has_priority_classes_anywhere(version),
                 api_port: kubeadm::API_PORT,
@@ -167,6 +170,7 @@ impl<'a> RoleContext<'a> {
                 Runtime::Containerd => "containerd",
                 Runtime::Docker => "docker",
             },
+            runtime_unit: quirks::runtime_unit(cluster.runtime, version),
             endpoint: EndpointView {
                 mode: endpoint.mode.name(),
                 address: endpoint.address.to_string(),
@@ -276,7 +280,7 @@ fn pods_of<'a>(cluster: &'a Cluster, node: &Node) -> Result<Option<Pods<'a>>, Re
 
 /// Where network plugins lie: the `kubernetes-cni` package and the plain files use `/opt/cni/bin`, Debian's own package
 /// does not.
-fn cni_bin(inventory: &Inventory, target: &Target) -> &'static str {
+pub(super) fn cni_bin(inventory: &Inventory, target: &Target) -> &'static str {
     let has = |name: &str| inventory.has_package(target, name);
     if has("containernetworking-plugins") && !has("kubernetes-cni") { "/usr/lib/cni" } else { "/opt/cni/bin" }
 }

@@ -62,7 +62,7 @@ pub(super) fn files(
     (cluster, secrets): (&Cluster, &Secrets),
     node: &Node,
     version: Option<KubernetesVersion>,
-    names: &Names,
+    (names, cni_bin): (&Names, &str),
 ) -> Result<Files, RenderError> {
     let mut files = Files { public: Tree::default(), secret: Tree::default() };
     let hash = secrets.ca_hash()?;
@@ -76,7 +76,7 @@ pub(super) fn files(
 
     if let Some(version) = version {
         let images = images::for_kubeadm(names, cluster.target_of(node))?;
-        let settings = Settings { cluster, version, images: &images, secrets };
+        let settings = Settings { cluster, version, images: &images, cni_bin, secrets };
         if node.role == Role::Master {
             files.secret(INIT_PATH, &settings.init(node)?, "kubeadm's configuration")?;
             files.public(STORED_PATH, &settings.stored()?, "kubeadm's configuration")?;

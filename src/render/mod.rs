@@ -184,6 +184,10 @@ impl<'a> RoleStage<'a> {
         Ok(Self { inputs, engine, role, target, profile, facts, layers, version, images, context })
     }
 
+    fn cni_bin(&self) -> &'static str {
+        context::cni_bin(self.inputs.inventory, self.target)
+    }
+
     fn role_files(&self) -> Result<RoleFiles, RenderError> {
         let mut layers: Vec<(String, Tree)> = Vec::new();
         for (name, layer) in &self.layers {
@@ -208,7 +212,7 @@ impl<'a> RoleStage<'a> {
         let Inputs { cluster, secrets, .. } = *self.inputs;
         let public = context::with_node(&self.context, cluster, node)?;
         let secret = context::with_secrets(&public, secrets);
-        let generated = generated::files((cluster, secrets), node, self.version, &self.images)?;
+        let generated = generated::files((cluster, secrets), node, self.version, (&self.images, self.cni_bin()))?;
         let mut files = NodeFiles {
             name: node.name.clone(),
             role: self.role,

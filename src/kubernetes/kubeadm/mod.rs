@@ -64,6 +64,8 @@ pub struct Settings<'a> {
     pub version: KubernetesVersion,
     /// Names of the images on the node.
     pub images: &'a Images,
+    /// Directory of the network plugins on the node.
+    pub cni_bin: &'a str,
     /// Token and CA.
     pub secrets: &'a Secrets,
 }
@@ -255,6 +257,9 @@ impl Settings<'_> {
         let mut kubelet = BTreeMap::from([("node-ip".to_owned(), node.ip().to_string())]);
         if quirks::kubelet_starts_sandboxes(runtime, self.version) {
             kubelet.insert("pod-infra-container-image".to_owned(), self.images.pause.clone());
+            // kubeadm sets this too, but only for the one spelling of the socket that it compares with.
+            kubelet.insert("network-plugin".to_owned(), "cni".to_owned());
+            kubelet.insert("cni-bin-dir".to_owned(), self.cni_bin.to_owned());
         }
         // A cluster of masters alone runs its pods on them.
         let untainted = node.role == Role::Master && self.cluster.nodes_of(Role::Worker).next().is_none();

@@ -69,7 +69,7 @@ fn documents(text: &str) -> Vec<Value> {
 
 fn with<T>(cluster: &Cluster, run: impl FnOnce(Settings<'_>) -> T) -> T {
     let version = KubernetesVersion { minor: cluster.kubernetes.minor, patch: 2 };
-    run(Settings { cluster, version, images: &images(), secrets: &Secrets::stand_in() })
+    run(Settings { cluster, version, images: &images(), cni_bin: "/opt/cni/bin", secrets: &Secrets::stand_in() })
 }
 
 #[test]
@@ -185,6 +185,7 @@ fn external_etcd_needs_no_image() {
         cluster: &cluster,
         version: KubernetesVersion { minor: 20, patch: 2 },
         images: &bare,
+        cni_bin: "/opt/cni/bin",
         secrets: &Secrets::stand_in(),
     };
     let stored = documents(&settings.stored().expect("stored"));

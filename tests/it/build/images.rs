@@ -34,9 +34,13 @@ fn into_containerd_and_docker() {
         dockerd.docker(&["load", "--input", archive]);
     }
     let imported = containerd.ctr(&["--namespace", "k8s.io", "images", "list", "--quiet"]);
-    let loaded = dockerd.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    // As `khimg node` asks: what is told is what the bundle says, so that nothing is loaded twice.
+    let loaded = dockerd.docker(&["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
+    let lock = khimg::lock::read(&built().path("khimg.lock")).expect("a lock");
     for name in &expected {
         assert!(imported.lines().any(|line| line == name), "{name} is not in containerd:\n{imported}");
-        assert!(loaded.lines().any(|line| line == name), "{name} is not in docker:\n{loaded}");
+        let image = lock.images.iter().find(|image| image.name == *name).expect("locked");
+        let line = format!("{name} {}", image.config.sha256);
+        assert!(loaded.lines().any(|found| found == line), "{line} is not in docker:\n{loaded}");
     }
 }

@@ -173,7 +173,7 @@ fn refusals() {
             require(&choose("containerd", Some(Packaging::File), None), &catalog, None),
             Exit::Unsupported,
             "the catalogue has no plain file of containerd for Kubernetes 1.34.2 on debian-12-amd64",
-            "write `source: package` below `components: containerd`",
+            "write `source: vendor` below `components: containerd`",
         ),
         (
             require(&choose("etcd", Some(Packaging::Package), None), &catalog, Some(&[Role::Etcd])),
@@ -235,4 +235,28 @@ fn versions_can_be_chosen() {
         ),
         "{text}"
     );
+}
+
+/// The distribution's Docker while Kubernetes spoke to it, Docker's own with cri-dockerd afterwards; either on request.
+#[test]
+fn docker_is_what_kubernetes_wants() {
+    let catalog = built_in();
+    let needed = |kubernetes: &str, source: Option<Packaging>| {
+        let kubernetes = format!("kubernetes: {kubernetes}");
+        let changes = [("kubernetes: 1.34.2", kubernetes.as_str()), ("runtime: containerd", "runtime: docker")];
+        let mut cluster = example(&catalog, &changes);
+        let choice = khimg::cluster::ComponentChoice { source, version: None };
+        cluster.components.insert("docker".to_owned(), choice);
+        let text = told(&require(&cluster, &catalog, Some(&[Role::Worker])).expect("supported"));
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("docker") && !line.contains("checksums") && !line.contains("ca-certificates"));
+        lines.map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let vendor = |version: &str| ["docker-ce", "docker-ce-cli"].map(|name| format!("package {name} 5:{version}"));
+    let shim = "file cri-dockerd 0.3.26".to_owned();
+    assert_eq!(needed("1.20.2", None), ["package docker.io *"]);
+    assert_eq!(needed("1.23", Some(Packaging::Vendor)), vendor("24.*"));
+    assert_eq!(needed("1.24", None), [&vendor("28.*")[..], std::slice::from_ref(&shim)].concat());
+    assert_eq!(needed("1.34.2", Some(Packaging::Package)), ["package docker.io *".to_owned(), shim]);
 }

@@ -75,6 +75,11 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
     }
 }
 
+/// The same with Docker and another version of Kubernetes.
+pub fn with_docker(cluster: Cluster, minor: u16) -> Cluster {
+    Cluster { runtime: Runtime::Docker, kubernetes: VersionRequest { minor, patch: Some(2) }, ..cluster }
+}
+
 fn image(name: &str, roles: &[Role]) -> Image {
     let blob = Blob { media_type: "test".to_owned(), size: 1, sha256: Digest::of(name.as_bytes()) };
     Image {

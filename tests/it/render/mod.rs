@@ -1,8 +1,10 @@
 //! Every file that a node gets: the golden trees, what must never be in them, and what the real programs say of them.
 
+mod docker;
 mod fixture;
 mod golden;
 mod layers;
+mod on_node;
 mod programs;
 mod secrecy;
 mod seeds;

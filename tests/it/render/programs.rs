@@ -1,64 +1,13 @@
-//! What the real programs say of the rendered files, read at their real paths: in a mount and network namespace whose
-//! `/etc` and `/usr` are the machine's own with the node's files above them.
+//! What the real programs say of the rendered files, read at their real paths.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use khimg::cluster::{Cluster, Cni, EndpointMode, EtcdMode, Role};
+use khimg::cluster::{Cni, EndpointMode, EtcdMode, Role};
 use khimg::secrets::{KeyAlgorithm, Secrets, Usage};
 
-use super::fixture::{cluster, dry_run, lock, node, rendered, unpack};
-
-/// The first of `names` that this machine lacks.
-fn lacking<'a>(names: &[&'a str]) -> Option<&'a str> {
-    let found =
-        |name: &&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|d| Path::new(d).join(name).exists());
-    names.iter().copied().find(|name| !found(name))
-}
-
-/// Says why a test does nothing.
-fn skip(test: &str, reason: &str) {
-    println!("skipped: {test}: {reason}");
-}
-
-/// Runs `script` where the files of `node` lie at their paths and `ens160` has its address. `None`, and a reason printed,
-/// where this machine cannot do that or lacks one of `programs`.
-fn on_node(test: &str, programs: &[&str], cluster: &Cluster, node: &str, script: &str) -> Option<Output> {
-    if let Some(name) = lacking(programs) {
-        skip(test, &format!("no {name} on this machine"));
-        return None;
-    }
-    let root = unpack(&dry_run(cluster), node);
-    // The pack stage puts khimg there; systemd only asks whether it can be run.
-    std::fs::create_dir_all(root.path().join("usr/bin")).expect("directories");
-    std::fs::copy("/bin/true", root.path().join("usr/bin/khimg")).expect("a stand-in for khimg");
-    let prepare = format!(
-        "mount -t overlay overlay -o lowerdir={root}/etc:/etc /etc && \
-         mount -t overlay overlay -o lowerdir={root}/usr:/usr /usr && \
-         ip link set lo up && ip link add ens160 type bridge && ip address add 192.168.30.11/24 dev ens160 && \
-         ip link set ens160 up",
-        root = root.path().display()
-    );
-    let run = |script: &str| {
-        let unshared = Command::new("unshare").args(["--mount", "--net", "bash", "-euc", script]).output();
-        unshared.expect("unshare")
-    };
-    let possible = run(&prepare);
-    if !possible.status.success() {
-        skip(test, &format!("no namespaces here: {}", String::from_utf8_lossy(&possible.stderr).trim()));
-        return None;
-    }
-    Some(run(&format!("{prepare}\n{script}")))
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[track_caller]
-fn accepted(output: &Output) {
-    assert!(output.status.success(), "{}\n{}", output.status, text(output));
-}
+use super::fixture::{cluster, dry_run, lock, node, rendered, unpack, with_docker};
+use super::on_node::{accepted, lacking, on_node, skip, text};
 
 const MODES: [EndpointMode; 3] = [EndpointMode::Stacked, EndpointMode::Dedicated, EndpointMode::VipOnly];
 
@@ -118,14 +67,15 @@ fn containerd_reads_what_is_meant() {
 
 #[test]
 fn systemd_accepts_every_unit() {
-    let needed = ["systemd-analyze", "haproxy", "keepalived", "containerd", "chronyd", "cloud-init"];
-    for (mode, node) in [
-        (EndpointMode::Stacked, "master-1"),
-        (EndpointMode::VipOnly, "master-1"),
-        (EndpointMode::Dedicated, "lb-1"),
-        (EndpointMode::Dedicated, "worker-1"),
-    ] {
-        let cluster = cluster(mode, Cni::Bridge);
+    let needed = ["systemd-analyze", "haproxy", "keepalived", "containerd", "dockerd", "chronyd", "cloud-init"];
+    let clusters = [
+        (cluster(EndpointMode::Stacked, Cni::Bridge), "master-1"),
+        (cluster(EndpointMode::VipOnly, Cni::Bridge), "master-1"),
+        (cluster(EndpointMode::Dedicated, Cni::Bridge), "lb-1"),
+        (cluster(EndpointMode::Dedicated, Cni::Bridge), "worker-1"),
+        (with_docker(cluster(EndpointMode::Stacked, Cni::Bridge), 20), "worker-1"),
+    ];
+    for (cluster, node) in clusters {
         let files = dry_run(&cluster).all_files(node).expect("a node");
         let mut units = std::collections::BTreeSet::new();
         for (path, _) in files.iter() {

@@ -17,15 +17,22 @@ pub struct Dockerd {
 impl Dockerd {
     /// Starts one without any network of its own; nothing where the machine has none.
     pub fn start() -> Option<Self> {
+        // vfs is the one storage driver that needs nothing of the kernel.
+        Self::with_configuration(
+            r#"{"bridge": "none", "iptables": false, "ip6tables": false, "ip-masq": false, "storage-driver": "vfs"}"#,
+        )
+    }
+
+    /// Starts one with this `daemon.json`, which names no directory.
+    pub fn with_configuration(configuration: &str) -> Option<Self> {
         if !root() || !available(&["dockerd", "docker", "setpriv"]) {
             return None;
         }
         let containerd = Containerd::start()?;
         let socket = containerd.socket();
         let mut daemon = Daemon::start(|directory| {
-            // The machine's own /etc/docker/daemon.json must not count, and an empty file is an error.
             let config = directory.join("daemon.json");
-            fs::write(&config, "{}").expect("a configuration");
+            fs::write(&config, configuration).expect("a configuration");
             let mut command = Command::new("dockerd");
             command.arg("--config-file").arg(config);
             command.arg("--containerd").arg(socket);
@@ -33,15 +40,7 @@ impl Dockerd {
             command.arg("--exec-root").arg(directory.join("exec"));
             command.arg("--pidfile").arg(directory.join("pid"));
             command.arg("--host").arg(format!("unix://{}", directory.join("socket").display()));
-            command.args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--ip-forward=false",
-                "--ip-masq=false",
-            ]);
-            // The one storage driver that needs nothing of the kernel.
-            command.arg("--storage-driver=vfs");
+            command.arg("--ip-forward=false");
             command
         });
         daemon.wait(|daemon| docker(daemon.directory()).arg("version").output().ok()?.status.success().then_some(()));
