@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::call::CallError;
 use super::record::Change;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
@@ -101,6 +102,9 @@ pub enum NodeError {
         /// Which change.
         change: Change,
     },
+    /// A server of the cluster gave no useful answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 impl NodeError {
@@ -118,6 +122,7 @@ impl Explain for NodeError {
                 Exit::LocalIo
             }
             Self::Bundle { source } => source.exit(),
+            Self::Call(source) => source.exit(),
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
             Self::NothingBefore => Exit::BadInput,
@@ -133,6 +138,7 @@ impl Explain for NodeError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => "run khimg node as root".to_owned(),
             Self::Busy => "wait until it ends, or see `khimg node status`".to_owned(),
             Self::Bundle { source } => return source.hint(),
+            Self::Call(source) => return source.hint(),
             Self::Digest { .. } => {
                 "copy the bundle again from where it was built, or give the digest that dist/public/manifest.json has for it".to_owned()
             }

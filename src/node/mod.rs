@@ -10,13 +10,17 @@
 //! last one stays, so that one can go back. The machine is the one whose root directory this process sees: whoever wants to
 //! fill a directory changes its root first.
 
+pub mod call;
 pub mod check;
 mod command;
 pub mod decision;
 mod durable;
 mod error;
+pub mod etcd;
 mod images;
 mod install;
+pub mod kube;
+pub mod kubeconfig;
 mod packages;
 mod place;
 pub mod record;

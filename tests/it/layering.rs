@@ -68,7 +68,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("deliver", &["cluster", "digest", "exit", "lock", "pack", "render", "report", "store"]),
     // Beside the pipeline: what reads its results.
     ("inspect", &["clock", "deliver", "digest", "exit", "pack", "render"]),
-    ("node", &["clock", "cluster", "digest", "exit", "inspect", "pack", "render", "report", "resolve"]),
+    (
+        "node",
+        &["clock", "cluster", "digest", "exit", "input", "inspect", "pack", "render", "report", "resolve", "secrets"],
+    ),
     ("schema", &["catalog", "cluster", "kubernetes", "lock", "profile"]),
     // What connects the stages, and nobody else may know.
     (

@@ -11,3 +11,6 @@ mod machine;
 
 // Bundles: on, changed, back, with power cuts.
 mod install;
+
+// The servers that it talks to.
+mod calls;

@@ -1,10 +1,12 @@
 //! What the integration tests share: real servers and daemons with the faults that are put in front of them, and a project
 //! directory to run the program in.
 
+pub mod apiserver;
 pub mod base;
 pub mod containerd;
 pub mod daemon;
 pub mod dockerd;
+pub mod etcd;
 pub mod fault;
 pub mod golden;
 pub mod images;
