@@ -179,6 +179,11 @@ pub fn has_super_admin(version: KubernetesVersion) -> bool {
     version.minor >= 29
 }
 
+/// Whether kubeadm looks for CoreDNS one level below the repository that it is told (1.21.0 and 1.21.1 alone: k/kubeadm#2501).
+pub fn coredns_is_nested(version: KubernetesVersion) -> bool {
+    version.minor == 21 && version.patch < 2
+}
+
 /// Whether namespaces are restricted by pod-security labels, which flannel's needs (PodSecurity, on from 1.23).
 pub fn has_pod_security(version: KubernetesVersion) -> bool {
     version.minor >= 23

@@ -244,9 +244,13 @@ impl Settings<'_> {
         }
         let image =
             self.images.coredns.clone().ok_or(KubeadmError::NoImage { name: "coredns", version: self.version })?;
+        let repository = match quirks::coredns_is_nested(self.version) {
+            true => image.repository.strip_suffix("/coredns").unwrap_or(&image.repository),
+            false => &image.repository,
+        };
         Ok(Some(DnsAddon {
             kind: api.has_dns_type().then_some("CoreDNS"),
-            image_repository: Some(image.repository),
+            image_repository: Some(repository.to_owned()),
             image_tag: Some(image.tag),
             disabled: None,
         }))

@@ -207,6 +207,25 @@ fn no_dns() {
     }
 }
 
+/// What kubeadm makes of `dns.imageRepository` is the image on the node, in the two patches too that add a level of their own.
+#[test]
+fn coredns_is_found() {
+    let images = Images {
+        coredns: Some(ImageName { repository: "registry.k8s.io/coredns".to_owned(), tag: "v1.8.0".to_owned() }),
+        ..images()
+    };
+    let cluster = cluster(21);
+    for (patch, appended) in [(0, "coredns/coredns"), (1, "coredns/coredns"), (2, "coredns"), (14, "coredns")] {
+        let version = KubernetesVersion { minor: 21, patch };
+        let secrets = Secrets::stand_in();
+        let settings =
+            Settings { cluster: &cluster, version, images: &images, cni_bin: "/opt/cni/bin", secrets: &secrets };
+        let stored = documents(&settings.stored().expect("stored"));
+        let repository = stored[0]["dns"]["imageRepository"].as_str().expect("a text");
+        assert_eq!(format!("{repository}/{appended}"), "registry.k8s.io/coredns/coredns", "1.21.{patch}");
+    }
+}
+
 #[test]
 fn addresses_and_durations() {
     assert_eq!(host_port("fd00::1".parse().expect("an address"), 6443), "[fd00::1]:6443");
