@@ -31,7 +31,7 @@ pub struct Component {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Offer {
-    /// `package`, `vendor` or `file`.
+    /// `package`, `vendor`, `file` or `image`.
     pub source: Packaging,
     /// The version unless the cluster file names one: exact, with a trailing `*`, or `*` alone for the highest of all.
     pub version: String,

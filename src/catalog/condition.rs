@@ -12,7 +12,7 @@ use crate::cluster::VersionRequest;
 pub type Facts = BTreeMap<String, String>;
 
 /// The facts that have a fixed set of values. Beside them: `os` (an operating system of the catalogue), `kubernetes` (a range of
-/// minor versions) and `source.<component>` (`package`, `vendor` or `file`).
+/// minor versions) and `source.<component>` (`package`, `vendor`, `file` or `image`).
 const ENUMERATED: [(&str, &[&str]); 10] = [
     ("role", &["master", "worker", "lb", "etcd"]),
     ("family", &["debian", "rhel"]),
@@ -106,7 +106,7 @@ impl ConditionError {
 pub struct Known {
     /// Operating systems.
     pub systems: BTreeSet<String>,
-    /// Component → the forms in which it is offered (`package`, `vendor`, `file`).
+    /// Component → the forms in which it is offered (`package`, `vendor`, `file`, `image`).
     pub sources: BTreeMap<String, BTreeSet<String>>,
 }
 

@@ -151,7 +151,7 @@ pub struct ComponentChoice {
     /// A version, exact or with a trailing `*`, instead of the catalogue's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `package`, `vendor` or `file`, where the catalogue has several.
+    /// `package`, `vendor`, `file` or `image`, where the catalogue has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Packaging>,
 }
@@ -166,6 +166,8 @@ pub enum Packaging {
     Vendor,
     /// A plain file with a known digest.
     File,
+    /// Container images.
+    Image,
 }
 
 impl Packaging {
@@ -175,6 +177,7 @@ impl Packaging {
             Self::Package => "package",
             Self::Vendor => "vendor",
             Self::File => "file",
+            Self::Image => "image",
         }
     }
 }

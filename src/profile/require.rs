@@ -69,8 +69,8 @@ pub enum RequireError {
         /// The base system.
         target: Target,
     },
-    /// A plain file has exactly one version.
-    #[error("the version {version:?} of {component} is a pattern, but a plain file needs an exact one")]
+    /// A plain file or an image has exactly one version.
+    #[error("the version {version:?} of {component} is a pattern, but a plain file or an image needs an exact one")]
     Inexact {
         /// The component.
         component: String,
@@ -93,6 +93,7 @@ fn form(component: &str, source: Option<Packaging>) -> String {
         Some(Packaging::Package) => format!("package of {component}"),
         Some(Packaging::Vendor) => format!("package of {component} by its publisher"),
         Some(Packaging::File) => format!("plain file of {component}"),
+        Some(Packaging::Image) => format!("image of {component}"),
     }
 }
 
@@ -274,11 +275,15 @@ impl<'a> Need<'a> {
             });
         }
         for need in component.images.iter().filter(|need| need.when.holds(&self.facts)) {
+            let tag = vars.fill(&need.tag).map_err(unreadable)?;
+            if tag.contains('*') {
+                return Err(RequireError::Inexact { component: name.to_owned(), version: tag });
+            }
             all.images.push(ImageRequirement {
                 component: name.to_owned(),
                 source: need.source.clone(),
                 repository: need.repository.clone(),
-                tag: vars.fill(&need.tag).map_err(unreadable)?,
+                tag,
                 name: need.name.clone(),
             });
         }

@@ -32,6 +32,9 @@ mod render;
 // Bundles: same bytes, whatever the machine.
 mod pack;
 
+// Every version, runtime, endpoint and etcd.
+mod matrix;
+
 // The main job on the real thing, from real repositories and a real registry.
 mod build;
 

@@ -196,7 +196,7 @@ fn refusals() {
         (
             require(&choose("etcd", Some(Packaging::File), Some("3.6.*")), &catalog, Some(&[Role::Etcd])),
             Exit::BadInput,
-            "the version \"3.6.*\" of etcd is a pattern, but a plain file needs an exact one",
+            "the version \"3.6.*\" of etcd is a pattern, but a plain file or an image needs an exact one",
             "write the whole version, without `*`",
         ),
         (
