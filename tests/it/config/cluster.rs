@@ -191,7 +191,7 @@ const ROWS: &[Row] = &[
     refused("a limit within", &[("cni: flannel", "cni: calico")], 9, &["calico is not supported yet"]),
     refused("a limit of two values", &[("os: debian-12", "os: debian-13"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
     refused("a limit of one node", &[("{name: worker-1,", "{name: worker-1, target: {os: debian-13},"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
-    bad("component's source", &[(MORE, "components: {containerd: {source: rpm}}\n")], 11, &["expected one of package, file or image"]),
+    bad("component's source", &[(MORE, "components: {containerd: {source: rpm}}\n")], 11, &["expected one of package, vendor, file or image"]),
     bad("depot", &[(MORE, "depots: ['tftp://lan/']\n")], 11, &["has the scheme \"tftp\"", "https:// or http://"]),
 ];
 
