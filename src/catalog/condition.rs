@@ -13,7 +13,7 @@ pub type Facts = BTreeMap<String, String>;
 
 /// The facts that have a fixed set of values. Beside them: `os` (an operating system of the catalogue), `kubernetes` (a range of
 /// minor versions) and `source.<component>` (`package`, `vendor`, `file` or `image`).
-const ENUMERATED: [(&str, &[&str]); 10] = [
+const ENUMERATED: [(&str, &[&str]); 11] = [
     ("role", &["master", "worker", "lb", "etcd"]),
     ("family", &["debian", "rhel"]),
     ("arch", &["amd64", "arm64"]),
@@ -24,6 +24,8 @@ const ENUMERATED: [(&str, &[&str]); 10] = [
     ("cni", &["flannel", "calico", "cilium", "bridge", "none"]),
     ("dns", &["coredns", "none"]),
     ("kubeProxy", &["iptables", "ipvs"]),
+    // Only where the cluster file asks for one.
+    ("kubeadmApi", &["v1beta1", "v1beta2", "v1beta3", "v1beta4"]),
 ];
 
 /// The fact whose condition is a range of minor versions.

@@ -55,4 +55,6 @@ pub struct Endpoint {
     pub interface: String,
     /// VRRP virtual router id, 1 to 255, unique on its network segment.
     pub virtual_router_id: u8,
+    /// Further names of the address.
+    pub names: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Bootstrap, Cni, ComponentChoice, Dns, EndpointMode, EtcdMode, KubeProxy, Role, Runtime};
+use super::{Bootstrap, Cni, Compat, ComponentChoice, Dns, EndpointMode, EtcdMode, KubeProxy, Role, Runtime};
 use crate::arch::Arch;
 
 /// A cluster: what it is called, what it runs, how it is reached, and its machines.
@@ -54,6 +54,9 @@ pub struct ClusterFile {
     /// Versions and forms of single components, instead of the catalogue's choice.
     #[serde(default)]
     pub components: BTreeMap<String, ComponentChoice>,
+    /// Settings of keepalived, haproxy and kubeadm that khimg would choose otherwise.
+    #[serde(default)]
+    pub compat: Compat,
     /// URLs where nodes look for their bundles, in order; nodes with local media need none.
     #[serde(default)]
     pub depots: Vec<String>,
@@ -110,6 +113,10 @@ pub struct EndpointFile {
     #[serde(default = "default::virtual_router_id")]
     #[schemars(range(min = 1, max = 255))]
     pub virtual_router_id: u8,
+    /// Further names of the address: nodes know them, and the API server's certificate is valid for them.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub names: Vec<String>,
 }
 
 impl Default for EndpointFile {
@@ -121,6 +128,7 @@ impl Default for EndpointFile {
             port: None,
             interface: default::interface(),
             virtual_router_id: default::virtual_router_id(),
+            names: Vec::new(),
         }
     }
 }

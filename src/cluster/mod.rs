@@ -3,6 +3,7 @@
 //! As written by the user: [`file`]. From one to the other: [`check`].
 
 pub mod check;
+pub mod compat;
 pub mod endpoint;
 pub mod file;
 pub mod network;
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
+pub use compat::{Compat, KubeadmApi};
 pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
@@ -75,6 +77,8 @@ pub struct Cluster {
     pub trust: BTreeMap<String, Trust>,
     /// The user's choices per component: component name → choice.
     pub components: BTreeMap<String, ComponentChoice>,
+    /// Settings that khimg would choose otherwise.
+    pub compat: Compat,
     /// URLs under which nodes may find `dist/public`, in order of trial; may be empty.
     pub depots: Vec<String>,
     /// For how long after its first boot a seed may still join.

@@ -56,6 +56,9 @@ pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &T
         ("kubeProxy", kube_proxy),
     ];
     let mut facts: Facts = known.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    if let Some(api) = cluster.compat.kubeadm_api {
+        facts.insert("kubeadmApi".to_owned(), api.version().to_owned());
+    }
     if let Some(system) = catalog.systems.get(&target.os) {
         facts.insert("family".to_owned(), system.family.clone());
     }

@@ -9,6 +9,9 @@ use crate::catalog::{Catalog, Component, Facts, Offer, Vars};
 use crate::cluster::{Cluster, Packaging, Role, Target};
 use crate::exit::{Exit, Explain};
 
+/// What the names of Kubernetes' own images begin with.
+const KUBERNETES_REGISTRY: &str = "registry.k8s.io/";
+
 /// Why it cannot be said what a role needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequireError {
@@ -284,10 +287,19 @@ impl<'a> Need<'a> {
                 source: need.source.clone(),
                 repository: need.repository.clone(),
                 tag,
-                name: need.name.clone(),
+                name: self.image_name(&need.name),
             });
         }
         Ok(before != (all.packages.len(), all.files.len(), all.images.len()))
+    }
+
+    /// The name of an image on a node. Kubernetes' own can begin otherwise.
+    fn image_name(&self, name: &str) -> String {
+        let own = name.strip_prefix(KUBERNETES_REGISTRY);
+        match self.cluster.compat.image_repository.as_ref().zip(own) {
+            Some((repository, path)) => format!("{repository}/{path}"),
+            None => name.to_owned(),
+        }
     }
 
     /// The version in which `component` is taken, variables and all; `None` where there is nothing to choose.

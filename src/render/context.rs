@@ -10,7 +10,7 @@ use super::error::RenderError;
 use super::images::Names;
 use super::pods;
 use crate::catalog::Catalog;
-use crate::cluster::{Cluster, Cni, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
+use crate::cluster::{Cluster, Cni, Compat, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
 use crate::inventory::Inventory;
 use crate::kubernetes::{kubeadm, quirks};
 use crate::secrets::Secrets;
@@ -38,6 +38,7 @@ pub(super) struct RoleContext<'a> {
     masters: Vec<Peer<'a>>,
     balancers: Vec<Peer<'a>>,
     images: &'a Names,
+    compat: &'a Compat,
 }
 
 #[derive(Serialize)]
@@ -73,7 +74,10 @@ struct EndpointView<'a> {
     interface: &'a str,
     virtual_router_id: u8,
     has_vip: bool,
+    names: &'a [String],
     host_prefix: u8,
+    /// Seconds between adverts, where they are asked for.
+    advert: Option<String>,
     monitor_port: u16,
 }
 
@@ -122,6 +126,7 @@ struct NodeView<'a> {
 #[derive(Serialize)]
 struct Vrrp<'a> {
     priority: usize,
+    is_first: bool,
     peers: Vec<Peer<'a>>,
 }
 
@@ -179,6 +184,8 @@ impl<'a> RoleContext<'a> {
                 interface: &endpoint.interface,
                 virtual_router_id: endpoint.virtual_router_id,
                 has_vip: endpoint.mode.has_vip(),
+                names: &endpoint.names,
+                advert: cluster.compat.keepalived.advert.as_deref().and_then(seconds),
                 host_prefix: if endpoint.address.is_ipv4() { 32 } else { 128 },
                 monitor_port,
             },
@@ -215,6 +222,7 @@ impl<'a> RoleContext<'a> {
             masters: cluster.nodes_of(Role::Master).map(Peer::of).collect(),
             balancers: balancers(cluster).into_iter().map(Peer::of).collect(),
             images,
+            compat: &cluster.compat,
         }
     }
 
@@ -243,6 +251,15 @@ pub(super) fn with_secrets(node: &Value, secrets: &Secrets) -> Value {
     minijinja::context! { secrets => Value::from(Serde(view)), ..node.clone() }
 }
 
+/// A time in seconds as keepalived reads it, to hundredths.
+fn seconds(text: &str) -> Option<String> {
+    let hundredths = crate::cluster::compat::milliseconds(text)? / 10;
+    Some(match hundredths % 100 {
+        0 => (hundredths / 100).to_string(),
+        rest => format!("{}.{rest:02}", hundredths / 100),
+    })
+}
+
 /// The nodes between which keepalived moves the endpoint's address.
 fn balancers(cluster: &Cluster) -> Vec<&Node> {
     match cluster.endpoint.mode {
@@ -256,8 +273,10 @@ fn vrrp<'a>(cluster: &'a Cluster, node: &Node) -> Option<Vrrp<'a>> {
     let balancers = balancers(cluster);
     let place = balancers.iter().position(|balancer| balancer.name == node.name)?;
     let step = ((HIGHEST_PRIORITY - 1) / balancers.len()).clamp(1, PRIORITY_STEP);
+    let asked = cluster.compat.keepalived.priorities.get(place).map(|priority| usize::from(*priority));
     Some(Vrrp {
-        priority: HIGHEST_PRIORITY.saturating_sub(place * step).max(1),
+        priority: asked.unwrap_or_else(|| HIGHEST_PRIORITY.saturating_sub(place * step).max(1)),
+        is_first: place == 0,
         peers: balancers.into_iter().filter(|peer| peer.name != node.name).map(Peer::of).collect(),
     })
 }

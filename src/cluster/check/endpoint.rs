@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Check, address};
+use super::{Check, address, name};
 use crate::cluster::endpoint::API_SERVER_PORT;
 use crate::cluster::file::{ClusterFile, default};
 use crate::cluster::{Endpoint, EndpointMode, Role};
@@ -32,6 +32,7 @@ pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile, interface: Option
     let endpoint = &file.endpoint;
     let port = endpoint.port.unwrap_or_else(|| default::port(endpoint.mode));
     check_port(check, endpoint.mode, port);
+    let names = names(check, file);
     let address = match endpoint.mode {
         EndpointMode::Stacked | EndpointMode::VipOnly | EndpointMode::Dedicated => virtual_address(check, file),
         EndpointMode::SingleLb => balancer_address(check, file),
@@ -43,7 +44,27 @@ pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile, interface: Option
         port,
         interface: interface?,
         virtual_router_id: endpoint.virtual_router_id,
+        names: names?,
     })
+}
+
+/// Names of the address: domains that no machine has.
+fn names(check: &mut Check<'_>, file: &ClusterFile) -> Option<Vec<String>> {
+    let mut names = Some(Vec::new());
+    for (index, text) in file.endpoint.names.iter().enumerate() {
+        let pointer = format!("/endpoint/names/{index}");
+        let name = check.accept(&pointer, name::dns_domain(text));
+        if let Some(other) = file.nodes.iter().position(|node| node.name == *text) {
+            let message = format!("{text:?} is the name of a node");
+            let help = "use a name that no machine has".to_owned();
+            check.clash(&pointer, &format!("/nodes/{other}/name"), "the node", message, help);
+        }
+        names = names.zip(name).map(|(mut all, one)| {
+            all.push(one);
+            all
+        });
+    }
+    names
 }
 
 fn check_port(check: &mut Check<'_>, mode: EndpointMode, port: u16) {

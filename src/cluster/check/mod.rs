@@ -4,6 +4,7 @@
 //! Each check has its noun: names, versions, addresses, the endpoint, networks, roles, sources, limits.
 
 mod address;
+mod compat;
 mod endpoint;
 mod limit;
 mod name;
@@ -96,6 +97,7 @@ impl Check<'_> {
         role::check(self, file);
         let endpoint = endpoint::check(self, file, interface);
         let network = network::check(self, file);
+        let compat = compat::check(self, file);
         source::check(self, file);
         let trust = trust::check(self, file);
         let depots = source::depots(self, &file.depots);
@@ -113,6 +115,7 @@ impl Check<'_> {
             mirror_definitions: file.mirror_definitions.clone(),
             trust: trust?,
             components: file.components.clone(),
+            compat: compat?,
             depots: depots?,
             join_until: join_until?,
             nodes: nodes.into_iter().collect::<Option<_>>()?,

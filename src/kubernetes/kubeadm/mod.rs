@@ -151,7 +151,7 @@ impl Settings<'_> {
     }
 
     fn api(&self) -> KubeadmApi {
-        quirks::kubeadm_api(self.version)
+        self.cluster.compat.kubeadm_api.unwrap_or_else(|| quirks::kubeadm_api(self.version))
     }
 
     fn endpoint(&self) -> String {
@@ -179,6 +179,7 @@ impl Settings<'_> {
     fn cluster_configuration(&self, first_membership: bool) -> Result<ClusterConfiguration, KubeadmError> {
         let (cluster, api) = (self.cluster, self.api());
         let mut sans = vec![cluster.endpoint.address.to_string()];
+        sans.extend(cluster.endpoint.names.iter().cloned());
         for master in cluster.nodes_of(Role::Master) {
             sans.extend([master.name.clone(), master.ip().to_string()]);
         }

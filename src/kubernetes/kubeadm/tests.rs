@@ -28,6 +28,7 @@ fn cluster(minor: u16) -> Cluster {
             port: 8443,
             interface: "ens160".to_owned(),
             virtual_router_id: 50,
+            names: vec!["api.example.org".to_owned()],
         },
         etcd: EtcdMode::Stacked,
         bootstrap: Bootstrap::Symmetric,
@@ -43,6 +44,7 @@ fn cluster(minor: u16) -> Cluster {
         mirror_definitions: BTreeMap::new(),
         trust: BTreeMap::new(),
         components: BTreeMap::new(),
+        compat: crate::cluster::Compat::default(),
         depots: Vec::new(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         nodes: vec![

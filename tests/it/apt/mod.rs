@@ -183,6 +183,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
             port: 8443,
             interface: "ens160".to_owned(),
             virtual_router_id: 50,
+            names: Vec::new(),
         },
         etcd: EtcdMode::Stacked,
         bootstrap: Bootstrap::Symmetric,
@@ -199,6 +200,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
         depots: Vec::new(),
         trust: trust.clone(),
         components: BTreeMap::new(),
+        compat: khimg::cluster::Compat::default(),
         join_until: jiff::SignedDuration::from_hours(720),
         nodes: Vec::new(),
     }

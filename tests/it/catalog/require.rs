@@ -260,3 +260,19 @@ fn docker_is_what_kubernetes_wants() {
     assert_eq!(needed("1.24", None), [&vendor("28.*")[..], std::slice::from_ref(&shim)].concat());
     assert_eq!(needed("1.34.2", Some(Packaging::Package)), ["package docker.io *".to_owned(), shim]);
 }
+
+/// Kubernetes' own images can begin with another name on nodes; nobody else's are renamed.
+#[test]
+fn images_can_be_renamed() {
+    let catalog = built_in();
+    let mut cluster = example(&catalog, &[]);
+    cluster.compat.image_repository = Some("registry.aliyuncs.com/google_containers".to_owned());
+    let roles = require(&cluster, &catalog, Some(&[Role::Master])).expect("supported");
+    let names: Vec<&str> = roles[0].images.iter().map(|image| image.name.as_str()).collect();
+    for name in ["pause", "etcd", "kube-apiserver", "coredns/coredns"] {
+        assert!(names.contains(&format!("registry.aliyuncs.com/google_containers/{name}").as_str()), "{names:?}");
+    }
+    assert!(
+        names.contains(&"ghcr.io/flannel-io/flannel") && !names.iter().any(|name| name.starts_with("registry.k8s"))
+    );
+}

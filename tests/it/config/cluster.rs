@@ -27,7 +27,7 @@ nodes:
 ";
 
 /// An edit of [`GOOD`] and what must be said about it.
-struct Row {
+pub struct Row {
     name: &'static str,
     /// Text → its replacement, once.
     edits: &'static [(&'static str, &'static str)],
@@ -37,7 +37,7 @@ struct Row {
     says: &'static [&'static str],
 }
 
-const fn bad(
+pub const fn bad(
     name: &'static str,
     edits: &'static [(&'static str, &'static str)],
     line: usize,
@@ -55,7 +55,7 @@ const fn refused(
     Row { name, edits, line, exit: Exit::Unsupported, says }
 }
 
-const MORE: &str = "joinUntil: 30d\n";
+pub const MORE: &str = "joinUntil: 30d\n";
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
@@ -199,7 +199,7 @@ fn parse(text: &str) -> Result<Cluster, Problems> {
     cluster::parse("cluster.yaml", text, Path::new("tests/it/config"), &super::catalog())
 }
 
-fn edited(edits: &[(&str, &str)]) -> String {
+pub fn edited(edits: &[(&str, &str)]) -> String {
     edits.iter().fold(GOOD.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from:?} is not in the good file");
         text.replacen(from, to, 1)
@@ -231,7 +231,9 @@ fn the_examples_comments_are_good() {
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         inside = bare != line
-            && (["mirrorDefinitions:", "trust:", "components:", "depots: "].iter().any(|key| bare.starts_with(key))
+            && (["mirrorDefinitions:", "trust:", "components:", "compat:", "depots: "]
+                .iter()
+                .any(|key| bare.starts_with(key))
                 || (inside && bare.starts_with("  ")));
         text.push_str(if inside { bare } else { line });
         text.push('\n');
@@ -276,7 +278,7 @@ fn the_examples_defaults_are_the_defaults() {
 fn bad_files() {
     assert!(ROWS.len() >= 70);
     let mut failures = Vec::new();
-    for row in ROWS {
+    for row in ROWS.iter().chain(super::compat::ROWS) {
         let Err(problems) = parse(&edited(row.edits)) else {
             failures.push(format!("{}: nothing was said", row.name));
             continue;

@@ -1,6 +1,7 @@
 //! Good and bad files, as the user sees what khimg makes of them.
 
 mod cluster;
+mod compat;
 mod document;
 mod report;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use khimg::arch::Arch;
 use khimg::catalog::Catalog;
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime, Target,
-    VersionRequest,
+    Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime,
+    Target, VersionRequest,
 };
 use khimg::digest::Digest;
 use khimg::inventory::Inventory;
@@ -54,6 +54,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
             port: 8443,
             interface: "ens160".to_owned(),
             virtual_router_id: 50,
+            names: Vec::new(),
         },
         etcd: EtcdMode::Stacked,
         bootstrap: Bootstrap::Symmetric,
@@ -69,6 +70,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
         mirror_definitions: BTreeMap::new(),
         trust: BTreeMap::new(),
         components: BTreeMap::new(),
+        compat: Compat::default(),
         depots: vec!["http://192.168.30.2:8080/public".to_owned()],
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         nodes,
