@@ -59,6 +59,9 @@ pub mod inspect;
 // On the machines.
 pub mod node;
 
+// All of it, on one machine.
+pub mod lab;
+
 // Nouns that everybody uses.
 pub mod arch;
 

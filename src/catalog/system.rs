@@ -15,6 +15,9 @@ pub struct System {
     pub sources: Vec<String>,
     /// What is installed on every such machine before khimg comes.
     pub base: Base,
+    /// Packages that such a machine has in a lab beside the base: what starts it and reads its seed.
+    #[serde(default)]
+    pub rehearsal: Vec<String>,
 }
 
 /// What is declared to be on a machine already.

@@ -52,6 +52,14 @@ enum BundleFormat {
     TarGz,
 }
 
+impl BuildArgs {
+    /// What `khimg build` does without options, but for these.
+    pub fn plain(project: ProjectArgs, out: PathBuf) -> Self {
+        let (roles, format) = (RoleArgs::default(), BundleFormat::TarZst);
+        Self { roles, out, locked: false, format, check: false, programs: Vec::new(), project }
+    }
+}
+
 fn parse_program(text: &str) -> Result<(Arch, PathBuf), String> {
     let (arch, path) = text.split_once('=').ok_or("expected ARCH=FILE, such as arm64=./khimg-arm64")?;
     let arch = Arch::ALL.into_iter().find(|known| known.name() == arch);

@@ -65,14 +65,18 @@ pub enum CommandError {
     Interrupted,
     #[error("the user's cache directory is not known")]
     NoCache,
+    #[error("the user's state directory is not known")]
+    NoState,
+    #[error("cannot start {program}")]
+    Start { program: &'static str, source: std::io::Error },
 }
 
 impl Explain for CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } | Self::Root { .. } => Exit::LocalIo,
+            Self::Write { .. } | Self::Root { .. } | Self::Start { .. } => Exit::LocalIo,
             Self::Unfit { .. } => Exit::Unsupported,
-            Self::Exists { .. } | Self::Unknown { .. } | Self::NoCache => Exit::BadInput,
+            Self::Exists { .. } | Self::Unknown { .. } | Self::NoCache | Self::NoState => Exit::BadInput,
             Self::Runtime(_) | Self::Program(_) | Self::Interrupted => Exit::Unexpected,
         }
     }
@@ -83,6 +87,8 @@ impl Explain for CommandError {
             Self::Unknown { known, .. } => Some(format!("one of: {}", known.join(", "))),
             Self::Interrupted => Some("run the same command again: what was fetched is kept".to_owned()),
             Self::NoCache => Some("set KHIMG_STORE or pass --store DIR".to_owned()),
+            Self::NoState => Some("set XDG_STATE_HOME or pass --dir DIR".to_owned()),
+            Self::Start { .. } => Some("install the package that has it".to_owned()),
             Self::Program(_) => Some("pass `--program ARCH=FILE`".to_owned()),
             Self::Root { .. } => Some("run khimg node as root, with the directory of a whole system".to_owned()),
             Self::Unfit { .. } => Some("each failed check says what to do".to_owned()),

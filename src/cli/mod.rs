@@ -6,6 +6,7 @@ mod failure;
 mod fetch;
 mod init;
 mod inspect;
+mod lab;
 mod lock;
 mod node;
 mod output;
@@ -73,6 +74,8 @@ enum Command {
     #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(subcommand)]
+    Lab(lab::LabCommand),
+    #[command(subcommand)]
     Node(node::NodeCommand),
     #[command(subcommand)]
     Profile(show::ProfileCommand),
@@ -96,6 +99,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args, global, output),
         Command::Secrets(command) => secrets::run(&command, output),
         Command::Store(command) => store::run(&command, global, output),
+        Command::Lab(command) => lab::run(&command, global, output),
         Command::Node(command) => node::run(&command, output),
         Command::Profile(command) => show::profile(&command, output),
         Command::Catalog(command) => show::catalog(&command, output),

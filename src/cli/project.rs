@@ -90,7 +90,7 @@ pub fn store_directory(global: &Global) -> Result<PathBuf, Failure> {
 }
 
 /// Roles on a command line.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct RoleArgs {
     /// Only this role: master, worker, lb or etcd (may be repeated) [default: every role of the cluster]
     #[arg(long = "profile", short = 'p', value_name = "ROLE", value_parser = parse_role)]

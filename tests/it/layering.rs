@@ -72,6 +72,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "node",
         &["clock", "cluster", "digest", "exit", "input", "inspect", "pack", "render", "report", "resolve", "secrets"],
     ),
+    ("lab", &["arch", "catalog", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"]),
     ("schema", &["catalog", "cluster", "kubernetes", "lock", "profile"]),
     // What connects the stages, and nobody else may know.
     (

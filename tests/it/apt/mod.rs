@@ -91,6 +91,7 @@ impl Bench {
             codename: "bookworm".to_owned(),
             sources: sources.iter().map(|(name, _)| (*name).to_owned()).collect(),
             base,
+            rehearsal: Vec::new(),
         };
         let catalog = Catalog {
             sources: sources.iter().map(|(name, apt)| ((*name).to_owned(), Source::Apt(apt.clone()))).collect(),

@@ -42,6 +42,7 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
         codename: "bookworm".to_owned(),
         sources: vec!["packages".to_owned()],
         base: Base { priorities: Vec::new(), packages: Vec::new() },
+        rehearsal: Vec::new(),
     };
     let images = Source::Registry(RegistrySource { mirrors: mirrors("google_containers"), renames: BTreeMap::new() });
     Catalog {
