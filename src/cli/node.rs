@@ -7,10 +7,12 @@ use khimg::digest::Digest;
 use khimg::node::check::{self, Verdict};
 use khimg::node::state::{STATE, State};
 use khimg::node::status::{self, Phase, Report};
-use khimg::node::{Outcome, install, rollback};
+use khimg::node::up::progress;
+use khimg::node::{Outcome, install, rollback, up};
 use serde_json::json;
 
 use super::failure::CommandError;
+use super::project::wait;
 use super::{Failure, Output};
 
 /// On a node: install a bundle, go back, look
@@ -39,6 +41,12 @@ pub enum NodeCommand {
         #[command(flatten)]
         machine: Machine,
     },
+    /// Make this machine part of its cluster, and keep it so
+    ///
+    /// What khimg-node.service runs at every boot. It forms the cluster together with the other masters, joins it, replaces
+    /// what this machine was before its disk was wiped, or just starts what is there. It waits as long as it has to, and says
+    /// for what. On masters it stays; elsewhere it ends when the node is ready.
+    Up,
     /// Say what on this machine keeps Kubernetes from running
     Check,
 }
@@ -83,6 +91,11 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
             } else {
                 output.text(&status_text(&report));
             }
+        }
+        NodeCommand::Up => {
+            let state = Machine { root: None }.enter()?;
+            let reporter = output.reporter();
+            wait(output, async { Ok(up(&state, reporter).await?) })?;
         }
         NodeCommand::Check => {
             let findings = check::check();
@@ -132,6 +145,18 @@ fn status_text(report: &Report) -> String {
         lines.push(format!("last       {}: {phase} {}, {}", last.command, last.step, last.at));
         lines.extend(last.reason.iter().map(|reason| format!("           {reason}")));
         lines.extend(last.hint.iter().map(|hint| format!("hint       {hint}")));
+    }
+    if let Some(cluster) = &report.cluster {
+        let phase = match cluster.phase {
+            progress::Phase::Working => "at work",
+            progress::Phase::Waiting => "waiting",
+            progress::Phase::Retrying => "trying again",
+            progress::Phase::Ready => "ready",
+        };
+        lines.push(format!("cluster    {phase} since {}: {}", cluster.since, cluster.step));
+        lines.extend(cluster.waiting_for.iter().map(|what| format!("           waits for {what}")));
+        lines.extend(cluster.reason.iter().map(|reason| format!("           {reason}")));
+        lines.extend(cluster.hint.iter().map(|hint| format!("hint       {hint}")));
     }
     lines.join("\n")
 }

@@ -162,6 +162,11 @@ pub fn coredns_is_nested(version: KubernetesVersion) -> bool {
     version.minor == 21 && version.patch < 2
 }
 
+/// Whether kubeadm has a phase that lets a control plane's kubelet renew its own certificate (k/k#84118, 1.17).
+pub fn has_kubelet_finalize(version: KubernetesVersion) -> bool {
+    version.minor >= 17
+}
+
 /// Whether namespaces are restricted by pod-security labels, which flannel's needs (PodSecurity, on from 1.23).
 pub fn has_pod_security(version: KubernetesVersion) -> bool {
     version.minor >= 23

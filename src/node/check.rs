@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::up::agent;
+use crate::cluster::Role;
+
 mod facts;
 
 pub use facts::Facts;
@@ -15,8 +18,11 @@ const ROOM: u64 = 4_000_000;
 /// How far ahead of this machine's clock a certificate of the cluster may begin: kubeadm dates them five minutes back.
 const CLOCK_SECONDS: i64 = 300;
 
-/// Ports of a control plane (kubernetes.io, "Ports and Protocols").
-const MASTER_PORTS: [u16; 6] = [6443, 2379, 2380, 10250, 10257, 10259];
+/// Ports of a control plane (kubernetes.io, "Ports and Protocols"), and khimg's own.
+const MASTER_PORTS: [u16; 7] = [6443, 2379, 2380, 10250, 10257, 10259, agent::PORT];
+
+/// Ports of a member of an external etcd.
+const ETCD_PORTS: [u16; 3] = [2379, 2380, agent::PORT];
 
 /// Ports of a machine that runs pods only.
 const WORKER_PORTS: [u16; 1] = [10250];
@@ -100,7 +106,7 @@ fn ok(message: impl Into<String>) -> (Verdict, String, Option<String>) {
 
 fn memory(facts: &Facts) -> (Verdict, String, Option<String>) {
     let found = format!("{} MB", facts.memory / 1000);
-    if facts.is_master && facts.memory < MASTER_MEMORY {
+    if facts.role == Some(Role::Master) && facts.memory < MASTER_MEMORY {
         let hint = format!("give this machine at least {} MB", MASTER_MEMORY / 1000);
         return (Verdict::Fail, format!("{found} are too little for a control plane"), Some(hint));
     }
@@ -166,8 +172,16 @@ fn ports(facts: &Facts) -> (Verdict, String, Option<String>) {
     if facts.is_formed {
         return ok("used by this node's own Kubernetes");
     }
-    let wanted: &[u16] = if facts.is_master { &MASTER_PORTS } else { &WORKER_PORTS };
-    let taken: Vec<String> = wanted.iter().filter(|port| facts.listening.contains(port)).map(u16::to_string).collect();
+    let wanted: &[u16] = match facts.role {
+        Some(Role::Master) => &MASTER_PORTS,
+        Some(Role::Etcd) => &ETCD_PORTS,
+        Some(Role::Worker) => &WORKER_PORTS,
+        // haproxy's follow from the cluster file, and it says itself when they are taken.
+        Some(Role::Lb) | None => &[],
+    };
+    let own = |port: &u16| *port == agent::PORT && facts.is_answering;
+    let taken: Vec<String> =
+        wanted.iter().filter(|port| facts.listening.contains(port) && !own(port)).map(u16::to_string).collect();
     if taken.is_empty() {
         return ok("free");
     }
@@ -193,8 +207,9 @@ mod tests {
 
     fn sound() -> Facts {
         Facts {
-            is_master: true,
+            role: Some(Role::Master),
             is_formed: false,
+            is_answering: false,
             kubernetes: "1.34.2".parse().ok(),
             memory: 4_000_000,
             room: 50_000_000,
@@ -221,7 +236,7 @@ mod tests {
     #[test]
     fn each_cause_is_named_alone() {
         assert_eq!(failing(&Facts { memory: 1_000_000, ..sound() }), ["memory"]);
-        assert_eq!(failing(&Facts { memory: 1_000_000, is_master: false, ..sound() }), [""; 0]);
+        assert_eq!(failing(&Facts { memory: 1_000_000, role: Some(Role::Worker), ..sound() }), [""; 0]);
         assert_eq!(failing(&Facts { swaps: vec!["/dev/sda2".to_owned()], ..sound() }), ["swap"]);
         assert_eq!(failing(&Facts { controllers: vec!["cpu".to_owned()], ..sound() }), ["cgroup"]);
         assert_eq!(failing(&Facts { cgroup2: false, ..sound() }), [""; 0]);
@@ -230,6 +245,9 @@ mod tests {
         assert_eq!(failing(&Facts { sysctls: Default::default(), ..sound() }), ["sysctl"]);
         assert_eq!(failing(&Facts { listening: [22, 2379].into(), ..sound() }), ["ports"]);
         assert_eq!(failing(&Facts { listening: [22, 2379].into(), is_formed: true, ..sound() }), [""; 0]);
+        assert_eq!(failing(&Facts { listening: [2379].into(), role: Some(Role::Worker), ..sound() }), [""; 0]);
+        let agent = Facts { listening: [agent::PORT].into(), ..sound() };
+        assert_eq!((failing(&agent), failing(&Facts { is_answering: true, ..agent.clone() })), (vec!["ports"], vec![]));
         assert_eq!(failing(&Facts { seconds_until_valid: Some(86_400), ..sound() }), ["clock"]);
     }
 }

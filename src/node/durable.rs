@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::NodeError;
@@ -38,7 +38,8 @@ pub(super) fn write(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::
     let new = beside(path);
     let made = (|| {
         clear(&new)?;
-        let mut file = File::create_new(&new)?;
+        // Nobody else reads what may be secret, not even for a moment.
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
         fill(&mut file)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.flush()?;

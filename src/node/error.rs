@@ -1,6 +1,7 @@
 //! What can go wrong on a node.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::call::CallError;
@@ -8,6 +9,7 @@ use super::record::Change;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::inspect::InspectError;
+use crate::secrets::SecretsError;
 
 /// A failure on a node.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,34 @@ pub enum NodeError {
         /// Which change.
         change: Change,
     },
+    /// A certificate cannot be issued.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The node's own certificate cannot be used.
+    #[error("this node cannot show who it is to the others: {reason}")]
+    Identity {
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing can be served.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No member of etcd that can be reached has a majority.
+    #[error("no member of the cluster's etcd that answers has a majority")]
+    NoMajority,
+    /// Something that was started did not come up.
+    #[error("{what} has not started within {seconds} s")]
+    NotStarted {
+        /// What.
+        what: &'static str,
+        /// How long it had.
+        seconds: u64,
+    },
     /// A server of the cluster gave no useful answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -126,7 +156,9 @@ impl Explain for NodeError {
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
             Self::NothingBefore => Exit::BadInput,
-            Self::Command { .. } => Exit::Unexpected,
+            Self::Command { .. } | Self::Identity { .. } | Self::NotStarted { .. } => Exit::Unexpected,
+            Self::Secrets(source) => source.exit(),
+            Self::Listen { .. } | Self::NoMajority => Exit::Network,
         }
     }
 
@@ -150,7 +182,10 @@ impl Explain for NodeError {
             Self::NothingBefore => "install the wanted bundle with `khimg node install`".to_owned(),
             Self::Gone { change: Change::Install, .. } => "run `khimg node install` with the bundle's file again".to_owned(),
             Self::Gone { change: Change::Undo, .. } => "run `khimg node install` with the wanted bundle's file".to_owned(),
-            Self::Io { .. } | Self::Command { .. } => return None,
+            Self::Secrets(source) => return source.hint(),
+            Self::Listen { address, .. } => format!("see who listens there: ss -ltnp 'sport = :{}'", address.port()),
+            Self::NotStarted { what, .. } => format!("see `journalctl -u kubelet` and the log of {what} below /var/log/pods"),
+            Self::Io { .. } | Self::Command { .. } | Self::Identity { .. } | Self::NoMajority => return None,
         })
     }
 }

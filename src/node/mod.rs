@@ -28,6 +28,8 @@ pub mod state;
 pub mod status;
 mod units;
 mod unpack;
+pub mod up;
 
 pub use error::NodeError;
 pub use install::{Outcome, install, rollback};
+pub use up::up;

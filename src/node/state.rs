@@ -35,14 +35,21 @@ impl State {
     /// # Errors
     /// Another process has it, or the directory cannot be made.
     pub fn lock(&self) -> Result<Exclusive, NodeError> {
-        durable::directory(&self.path)?;
-        let path = self.path.join("lock");
-        let file = File::create(&path).map_err(NodeError::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Exclusive { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(NodeError::Busy),
-            Err(error) => Err(NodeError::io("lock", &path)(error.into())),
-        }
+        exclusive(&self.path)
+    }
+
+    /// Takes the node's membership in its cluster for this process alone. Installing may go on beside it.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub(super) fn lock_membership(&self) -> Result<Exclusive, NodeError> {
+        exclusive(&self.membership())
+    }
+
+    /// Whether another process, or this one, has the node's membership.
+    pub(super) fn is_up(&self) -> bool {
+        // Looking must leave nothing behind.
+        self.membership().is_dir() && matches!(self.lock_membership(), Err(NodeError::Busy))
     }
 
     /// What is installed.
@@ -53,6 +60,11 @@ impl State {
     /// How the last run ended, or where this one is.
     pub fn status(&self) -> PathBuf {
         self.path.join("status.json")
+    }
+
+    /// How the node became part of its cluster.
+    pub(super) fn membership(&self) -> PathBuf {
+        self.path.join("membership")
     }
 
     /// All unpacked bundles.
@@ -83,5 +95,17 @@ impl State {
     /// Lists and caches of the package manager, of no worth.
     pub(super) fn scratch(&self) -> PathBuf {
         self.path.join("apt")
+    }
+}
+
+/// Locks a directory, which is made if need be.
+fn exclusive(directory: &Path) -> Result<Exclusive, NodeError> {
+    durable::directory(directory)?;
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(NodeError::io("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Exclusive { _file: file }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(NodeError::Busy),
+        Err(error) => Err(NodeError::io("lock", &path)(error.into())),
     }
 }

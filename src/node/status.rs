@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::NodeError;
 use super::record::{self, Installed};
 use super::state::State;
+use super::up::progress::Progress;
 use crate::clock;
 use crate::digest::Digest;
 use crate::exit::Explain;
@@ -57,6 +58,8 @@ pub struct Report {
     pub last: Option<Status>,
     /// What is installed.
     pub installed: Installed,
+    /// How far the node is on its way into its cluster; none where it has not begun.
+    pub cluster: Option<Progress>,
 }
 
 /// Reads what is known of a node.
@@ -71,7 +74,7 @@ pub fn read(state: &State) -> Result<Report, NodeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(NodeError::io("read", &path)(error)),
     };
-    Ok(Report { last, installed: Installed::read(state)? })
+    Ok(Report { last, installed: Installed::read(state)?, cluster: Progress::read(state)? })
 }
 
 /// Tells the progress of one command, on disk and to the reporter.

@@ -7,15 +7,18 @@ use std::path::Path;
 use super::{MODULES, SYSCTLS};
 use crate::clock;
 use crate::cluster::{KubernetesVersion, Role};
+use crate::node::state::{STATE, State};
 use crate::render::{CA_PATH, NodeFile, node_file};
 
 /// Facts of a machine, for the checks. What cannot be read is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Whether it is to run a control plane.
-    pub is_master: bool,
+    /// What it is for, if it is a node of a cluster.
+    pub role: Option<Role>,
     /// Whether Kubernetes was set up here already.
     pub is_formed: bool,
+    /// Whether `khimg node up` is at work here, which has a port of its own.
+    pub is_answering: bool,
     /// The Kubernetes version that it is to run.
     pub kubernetes: Option<KubernetesVersion>,
     /// Memory in kB.
@@ -50,8 +53,9 @@ impl Facts {
         let enabled = |line: &&str| !line.starts_with('#') && line.split_whitespace().nth(3) == Some("1");
         let all = text("/proc/cgroups");
         Self {
-            is_master: node.as_ref().is_some_and(|node| node.role == Role::Master),
+            role: node.as_ref().map(|node| node.role),
             is_formed: Path::new("/etc/kubernetes/kubelet.conf").exists(),
+            is_answering: State::at(Path::new(STATE)).is_up(),
             kubernetes: node.as_ref().and_then(|node| node.kubernetes),
             memory: memory(&text("/proc/meminfo")),
             room: rustix::fs::statvfs("/var/lib").map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) / 1000),

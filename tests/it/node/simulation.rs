@@ -37,6 +37,8 @@ struct Simulation {
     decide: fn(&Observation) -> Action,
     /// The mark on the disk that it wants to be added.
     asked: Vec<bool>,
+    /// The mark on the disk that its etcd was started into a living cluster and has not been seen among the majority yet.
+    entering: Vec<bool>,
     /// Switched on.
     on: Vec<bool>,
     /// Its clock is so wrong that nobody accepts its certificates, nor it theirs.
@@ -53,6 +55,7 @@ impl Simulation {
             bootstrap,
             decide,
             asked: vec![false; masters],
+            entering: vec![false; masters],
             on: vec![false; masters],
             skewed: vec![false; masters],
             side: vec![0; masters],
@@ -100,6 +103,9 @@ impl Simulation {
                 Peer::Silent
             } else {
                 let leader = self.world.leader(peer);
+                if leader.is_none() && self.entering[peer] {
+                    return Peer::Silent;
+                }
                 let members = self.world.members_at(leader.unwrap_or(peer));
                 if members.is_empty() {
                     // It is joining and has heard nothing yet.
@@ -133,10 +139,15 @@ impl Simulation {
             .find(|peer| *peer != node && self.world.hears(node, *peer) && self.world.leader(*peer).is_some());
         match action {
             Action::Wait(_) => {}
-            Action::Boot => self.world.runs[node] = true,
+            Action::Boot => {
+                self.world.runs[node] = true;
+                self.asked[node] = false;
+                self.entering[node] &= self.world.leader(node).is_none();
+            }
             Action::Form => {
                 let alone = self.bootstrap == Bootstrap::InitJoin;
                 let cluster = if alone { self.world.fresh() } else { 0 };
+                (self.asked[node], self.entering[node]) = (false, false);
                 self.world.disks[node] = Some(Disk::first(node, cluster, alone));
                 self.world.runs[node] = true;
                 if alone {
@@ -156,6 +167,7 @@ impl Simulation {
                 self.asked[node] = true;
                 let was_added = self.world.propose(peer, What::Add { id, node })?;
                 if was_added && dice.roll(5) > 0 {
+                    self.entering[node] = true;
                     self.world.disks[node] = Some(Disk::joining(id));
                     self.world.runs[node] = true;
                 } else if dice.roll(2) == 0 {
@@ -169,6 +181,7 @@ impl Simulation {
                     members.into_iter().find(|(_, member)| member.node == node && !member.named).map(|(id, _)| id)
                 });
                 if let Some(id) = added.next() {
+                    self.entering[node] = true;
                     self.world.disks[node] = Some(Disk::joining(id));
                     self.world.runs[node] = true;
                 }
@@ -209,7 +222,7 @@ impl Simulation {
             5 if self.world.survives_without(node) && self.world.is_known(node) => {
                 self.power(node, false);
                 self.world.disks[node] = None;
-                self.asked[node] = false;
+                (self.asked[node], self.entering[node]) = (false, false);
                 "wiped"
             }
             6 => {
