@@ -45,6 +45,8 @@ pub mod store;
 pub mod fetch;
 
 // Files as data, then as archives, then in place.
+pub mod iso;
+
 pub mod secrets;
 
 pub mod render;

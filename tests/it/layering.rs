@@ -16,6 +16,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("shipped", &[]),
     // Tools that know nothing of any cluster.
     ("config", &["exit", "input"]),
+    ("iso", &["exit"]),
     ("openpgp", &["exit"]),
     ("secrets", &["clock", "digest", "exit", "input"]),
     ("store", &["digest", "exit", "report"]),

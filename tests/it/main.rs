@@ -29,6 +29,9 @@ mod registry;
 // Every file that a node gets.
 mod render;
 
+// Discs that carry seeds, read by others.
+mod iso;
+
 // Bundles: same bytes, whatever the machine.
 mod pack;
 
