@@ -11,6 +11,8 @@
 // What the user wants.
 pub mod config;
 
+pub mod cloud_init;
+
 pub mod cluster;
 
 pub mod catalog;

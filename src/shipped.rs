@@ -22,6 +22,11 @@ pub fn profiles() -> Files {
     files(&PROFILES).into_iter().filter(|(path, _)| !path.contains('/')).collect()
 }
 
+/// cloud-init's schema of cloud-config.
+pub fn cloud_config_schema() -> Option<&'static [u8]> {
+    PROFILES.get_file("cloud-init/schema-cloud-config-v1.json").map(include_dir::File::contents)
+}
+
 /// The files of all overlay layers by their path below `overlays/`.
 pub fn overlays() -> Files {
     files(&OVERLAYS)

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Bootstrap, Cni, Compat, ComponentChoice, Dns, EndpointMode, EtcdMode, KubeProxy, Role, Runtime};
+use super::{
+    Bootstrap, Cni, Compat, ComponentChoice, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role, Runtime,
+};
 use crate::arch::Arch;
 
 /// A cluster: what it is called, what it runs, how it is reached, and its machines.
@@ -60,6 +62,12 @@ pub struct ClusterFile {
     /// URLs where nodes look for their bundles, in order; nodes with local media need none.
     #[serde(default)]
     pub depots: Vec<String>,
+    /// Who hands the machines their user-data; its size is held to the platform's limit.
+    #[serde(default)]
+    pub platform: Platform,
+    /// How seeds get onto machines.
+    #[serde(default)]
+    pub seed: SeedFile,
     /// How long after the first boot a seed may still join: a number with m, h or d, such as 30d.
     #[serde(default = "default::join_until")]
     pub join_until: String,
@@ -131,6 +139,21 @@ impl Default for EndpointFile {
             names: Vec::new(),
         }
     }
+}
+
+/// How seeds get onto machines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedFile {
+    /// A disc image for each node. none; seed: with its seed; bundle: with its bundle too.
+    #[serde(default)]
+    pub disc: Disc,
+    /// URL below which dist/secret is served: where nodes get user-data that their platform has no room for.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Files with further parts of every node's user-data, relative to the cluster file.
+    #[serde(default)]
+    pub user_data: Vec<String>,
 }
 
 /// Where etcd runs.

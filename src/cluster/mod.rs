@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod file;
 pub mod network;
 pub mod node;
+mod seeding;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use compat::{Compat, KubeadmApi};
 pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
+pub use seeding::{Disc, Platform, Seeding};
 pub use version::{KubernetesVersion, VersionRequest};
 
 use crate::catalog::Catalog;
@@ -81,6 +83,8 @@ pub struct Cluster {
     pub compat: Compat,
     /// URLs under which nodes may find `dist/public`, in order of trial; may be empty.
     pub depots: Vec<String>,
+    /// How machines are given their seeds.
+    pub seeding: Seeding,
     /// For how long after its first boot a seed may still join.
     pub join_until: jiff::SignedDuration,
     /// All machines, in the order of the file.

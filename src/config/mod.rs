@@ -126,6 +126,14 @@ impl Document {
         Err(Problems::new(problems))
     }
 
+    /// The document as plain values, for whoever has a schema of its own.
+    ///
+    /// # Errors
+    /// Keys that are there twice.
+    pub fn plain(&self) -> Result<serde_json::Value, Problems> {
+        Problems::or(self.flaws.clone(), self.root.to_json())
+    }
+
     fn deserialize<T: DeserializeOwned>(&self, json: serde_json::Value) -> Result<T, Problems> {
         serde_path_to_error::deserialize(json).map_err(|error| {
             let pointer = node::pointer_of(error.path());

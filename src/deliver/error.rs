@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
+use crate::iso::IsoError;
 use crate::pack::PackError;
 use crate::store::StoreError;
 
@@ -47,6 +48,14 @@ pub enum DeliverError {
         /// The digest of what was written.
         actual: Digest,
     },
+    /// What should go onto a node's disc does not fit there.
+    #[error("cannot make the disc of {node}")]
+    Disc {
+        /// The node.
+        node: String,
+        /// Why not.
+        source: IsoError,
+    },
     /// A bundle cannot be read from the store.
     #[error("cannot write bundle {bundle}")]
     Bundle {
@@ -87,6 +96,7 @@ impl Explain for DeliverError {
         match self {
             Self::NotADist { .. } | Self::Place { .. } | Self::Path { .. } | Self::Twice { .. } => Exit::BadInput,
             Self::Changed { .. } => Exit::Verification,
+            Self::Disc { source, .. } => source.exit(),
             Self::Store { source, .. } => source.exit(),
             Self::Bundle { source, .. } => source.exit(),
             Self::Io { source, .. } => StoreError::within(source).map_or(Exit::LocalIo, Explain::exit),
@@ -100,6 +110,7 @@ impl Explain for DeliverError {
             }
             Self::Place { .. } => Some("name another place with `--out DIR`".to_owned()),
             Self::Changed { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
+            Self::Disc { source, .. } => source.hint(),
             Self::Store { source, .. } => source.hint(),
             // What cannot be written while a bundle is copied is the output, not the store.
             Self::Bundle { source, .. } => match &**source {

@@ -4,11 +4,13 @@
 //! dist/public/bundles/<role>-<os>-<arch>.<format>   0644, reproducible, no secret
 //! dist/public/manifest.json, SHA256SUMS             every public file
 //! dist/secret/<node>/user-data, …                   0600 below 0700
+//! dist/secret/<node>/cidata.iso                     the same as a disc, on request
 //! dist/secret/manifest.json                         every secret file; apart, because secrets differ from cluster to cluster
 //! ```
 //!
 //! The whole directory appears in one step; a build that dies leaves the former one.
 
+mod disc;
 mod error;
 pub mod manifest;
 mod swap;
@@ -26,6 +28,7 @@ use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
 use crate::store::Verified;
+pub use disc::{DISC, NodeDisc};
 pub use error::DeliverError;
 use manifest::{BUNDLES, MANIFEST, PUBLIC, SECRET, SUMS};
 pub use manifest::{FileRecord, Manifest, Origin};
@@ -42,6 +45,8 @@ pub struct NodeSeed<'a> {
     pub target: &'a Target,
     /// File name → content: `user-data`, `meta-data`, `network-config`.
     pub files: BTreeMap<&'a str, &'a [u8]>,
+    /// What goes onto the node's disc, if it gets one.
+    pub disc: Option<NodeDisc<'a>>,
 }
 
 /// What a further public file holds.
@@ -130,19 +135,27 @@ pub fn deliver(
     for seed in seeds {
         for (name, bytes) in &seed.files {
             let path = format!("{}/{name}", seed.node);
-            let mut record =
-                FileRecord::of_bytes(bytes, Origin::made("rendered from the cluster file and its secrets"));
-            record.node = Some(seed.node.to_owned());
-            record.role = Some(seed.role);
-            record.target = Some(seed.target.clone());
-            secret.add(path.clone(), record)?;
+            let origin = Origin::made("rendered from the cluster file and its secrets");
+            secret.add(path.clone(), of_node(seed, FileRecord::of_bytes(bytes, origin)))?;
             put(&staging, &format!("{SECRET}/{path}"), bytes, (0o700, 0o600))?;
+        }
+        if let Some(plan) = &seed.disc {
+            let path = format!("{}/{DISC}", seed.node);
+            let (size, sha256) = disc::write(seed, plan, &public, &staging, &format!("{SECRET}/{path}"))?;
+            let origin = Origin::made("the files beside it, as an ISO 9660 image");
+            secret.add(path, of_node(seed, FileRecord::new(size, sha256, origin)))?;
         }
     }
     let public = close(&staging, PUBLIC, public, (0o755, 0o644))?;
     let secret = close(&staging, SECRET, secret, (0o700, 0o600))?;
     let path = staging.commit()?;
     Ok(Delivery { path, public, secret, reused })
+}
+
+/// The record as that of one node.
+fn of_node(seed: &NodeSeed<'_>, record: FileRecord) -> FileRecord {
+    let (node, role, target) = (Some(seed.node.to_owned()), Some(seed.role), Some(seed.target.clone()));
+    FileRecord { node, role, target, ..record }
 }
 
 /// Records by path, each path once and sound.

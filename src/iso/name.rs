@@ -65,15 +65,7 @@ mod tests {
         let names = ["user-data", "meta-data", "master-debian-12-amd64.tar.zst", ".a", "x.longextension", "a.b", "a+b"];
         assert_eq!(
             primary(names.into_iter()),
-            [
-                "USER_DATA.",
-                "META_DATA.",
-                "MASTER_DEBIAN_12_AMD64_TAR.ZST",
-                ".A",
-                "X_LONGEXTENSION.",
-                "A.B",
-                "A_B."
-            ]
+            ["USER_DATA.", "META_DATA.", "MASTER_DEBIAN_12_AMD64_TAR.ZST", ".A", "X_LONGEXTENSION.", "A.B", "A_B."]
         );
     }
 

@@ -1,6 +1,7 @@
 //! The whole way from a cluster file to `dist/`. The only place that connects stages.
 
 mod error;
+mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -17,15 +18,14 @@ use crate::inventory::Inventory;
 use crate::lock::{self, Lock, Written};
 use crate::mirrors::Mirrors;
 use crate::net::{Net, NetOptions};
-use crate::pack::{self, Bundle, Format, PackOptions};
+use crate::pack::{self, Format, PackOptions};
 use crate::profile::{self, Profiles, Requirements};
 use crate::registry::Credentials;
-use crate::render::{self, NodeFiles, Overlays, Rendered};
+use crate::render::{self, Overlays, Rendered};
 use crate::report::{Event, Reporter};
 use crate::resolve::{self, Upgrade};
 use crate::secrets::Secrets;
-use crate::seed::{self, BundleRef, DepotFile, Seed};
-use crate::store::{Store, Verified};
+use crate::store::Store;
 pub use error::PipelineError;
 
 /// What the user named, before anything is read.
@@ -307,12 +307,11 @@ fn assemble(
         pack::check(&rendered.roles, fetched, lock, &bundles, &pack_options, reporter)?;
     }
     project.stage("deliver");
-    let programs = programs(&bundles, &options.programs, &project.store)?;
-    let mut seeds = Vec::new();
-    for node in &rendered.nodes {
-        seeds.extend(seed_of(project, node, &bundles, &programs)?.map(|seed| (node, seed)));
-    }
-    let seeds: Vec<NodeSeed<'_>> = seeds.iter().map(|(node, seed)| node_seed(node, seed)).collect();
+    let programs = seeds::programs(&bundles, &options.programs, &project.store)?;
+    let seeds = seeds::all(&project.cluster, &rendered.nodes, &bundles, &programs)?;
+    seeds::tell_forms(&project.cluster.seeding, &seeds, reporter);
+    let disc = project.cluster.seeding.disc;
+    let seeds: Vec<NodeSeed<'_>> = seeds.iter().map(|(node, seed)| seeds::delivered(node, seed, disc)).collect();
     let lock_text = lock::to_yaml(lock)?;
     let mut files = vec![PublicFile {
         path: "khimg.lock",
@@ -325,59 +324,4 @@ fn assemble(
         origin: "the khimg program that unpacks bundles on nodes",
     }));
     Ok(deliver::deliver(&bundles, &seeds, &files, &options.out, reporter)?)
-}
-
-/// A khimg program of the depot.
-struct Program {
-    arch: Arch,
-    blob: Verified,
-    depot: DepotFile,
-}
-
-/// The programs for all architectures that the bundles are for.
-fn programs(bundles: &[Bundle], given: &BTreeMap<Arch, PathBuf>, store: &Store) -> Result<Vec<Program>, Error> {
-    let archs: BTreeSet<Arch> = bundles.iter().map(|bundle| bundle.target().arch).collect();
-    let mut programs = Vec::new();
-    for arch in archs {
-        let path = given.get(&arch).ok_or(PipelineError::NoProgram { arch })?;
-        let failed = |source| PipelineError::Program { path: path.clone(), source };
-        let mut file = std::fs::File::open(path).map_err(failed)?;
-        let mut writer = store.writer()?;
-        std::io::copy(&mut file, &mut writer).map_err(failed)?;
-        let blob = writer.commit()?;
-        // Read a second time: nodes must get the same program from the bundle and from beside it.
-        if bundles.iter().any(|bundle| bundle.target().arch == arch && bundle.program() != Some(blob.digest())) {
-            return Err(PipelineError::ProgramChanged { path: path.clone() }.into());
-        }
-        let depot = DepotFile { path: format!("bin/khimg-{arch}"), sha256: blob.digest(), size: blob.size() };
-        programs.push(Program { arch, blob, depot });
-    }
-    Ok(programs)
-}
-
-/// The seed of `node`, if its role is among the bundles.
-fn seed_of(
-    project: &Project,
-    node: &NodeFiles,
-    bundles: &[Bundle],
-    programs: &[Program],
-) -> Result<Option<Seed>, Error> {
-    let bundle = bundles.iter().find(|bundle| bundle.role() == node.role && *bundle.target() == node.target);
-    let program = programs.iter().find(|program| program.arch == node.target.arch);
-    let (Some(bundle), Some(program)) = (bundle, program) else { return Ok(None) };
-    let path = format!("bundles/{}", bundle.file_name());
-    let reference = BundleRef {
-        bundle: DepotFile { path, sha256: bundle.sha256, size: bundle.size },
-        program: program.depot.clone(),
-    };
-    Ok(Some(seed::seed(&project.cluster, node, &reference)?))
-}
-
-fn node_seed<'a>(node: &'a NodeFiles, seed: &'a Seed) -> NodeSeed<'a> {
-    let files = [
-        ("user-data", seed.user_data.expose().as_bytes()),
-        ("meta-data", seed.meta_data.as_bytes()),
-        ("network-config", seed.network_config.as_bytes()),
-    ];
-    NodeSeed { node: &node.name, role: node.role, target: &node.target, files: files.into_iter().collect() }
 }

@@ -3,6 +3,7 @@
 //! A seed names its bundle by digest and carries the node's own files, the secret ones too. It installs no package and runs
 //! one thing: stage 0, which finds the bundle and hands over to khimg.
 
+mod handed;
 mod network;
 mod user_data;
 
@@ -13,6 +14,8 @@ use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::render::NodeFiles;
 use crate::secrets::Secret;
+pub use handed::{Form, Handed};
+use user_data::Content;
 
 /// Where stage 0 reads what to look for.
 pub const STAGE0_CONF: &str = "/etc/khimg/stage0.conf";
@@ -26,6 +29,17 @@ pub struct Seed {
     pub meta_data: String,
     /// `network-config`.
     pub network_config: String,
+    /// What stage 0 has to find.
+    pub bundle: BundleRef,
+    /// What the platform is given where that is not NoCloud.
+    pub handed: Option<Handed>,
+}
+
+impl Seed {
+    /// Whether the node needs a disc for want of another way.
+    pub fn needs_disc(&self) -> bool {
+        self.handed.as_ref().is_some_and(|handed| handed.form == Form::Disc)
+    }
 }
 
 /// A file of a depot, named so that it can be proven.
@@ -73,6 +87,14 @@ pub enum SeedError {
         /// The reason.
         source: std::io::Error,
     },
+    /// cloud-init would refuse the user-data.
+    #[error("the user-data of {node} is not what cloud-init reads: {flaw}")]
+    Schema {
+        /// The node.
+        node: String,
+        /// What is wrong, without any value.
+        flaw: String,
+    },
     /// The serializer refused.
     #[error("cannot write {file} as YAML")]
     Yaml {
@@ -87,7 +109,7 @@ impl Explain for SeedError {
     fn exit(&self) -> Exit {
         match self {
             Self::UnknownNode { .. } | Self::BadText { .. } => Exit::BadInput,
-            Self::Compress { .. } | Self::Yaml { .. } => Exit::Unexpected,
+            Self::Compress { .. } | Self::Schema { .. } | Self::Yaml { .. } => Exit::Unexpected,
         }
     }
 
@@ -116,12 +138,14 @@ struct MetaData<'a> {
 pub fn seed(cluster: &Cluster, files: &NodeFiles, bundle: &BundleRef) -> Result<Seed, SeedError> {
     let found = cluster.nodes.iter().find(|node| node.name == files.name);
     let node = found.ok_or_else(|| SeedError::UnknownNode { name: files.name.clone() })?;
-    let user_data = user_data::render(cluster, node, files, bundle)?;
+    let user_data = user_data::render(cluster, node, files, bundle, Content::Packed)?;
     let network_config = network::render(node)?;
     let content = Digest::of(format!("{}\0{network_config}", user_data.expose()).as_bytes());
     let instance_id = format!("{}-{}-{}", cluster.name, node.name, content.short());
     let meta_data = yaml("meta-data", &MetaData { instance_id: &instance_id, local_hostname: &node.name })?;
-    Ok(Seed { user_data, meta_data, network_config })
+    let smaller = || user_data::render(cluster, node, files, bundle, Content::Text);
+    let handed = handed::hand(&cluster.seeding, &node.name, &user_data, smaller)?;
+    Ok(Seed { user_data, meta_data, network_config, bundle: bundle.clone(), handed })
 }
 
 /// Block scalars off: cloud-init's reader is of YAML 1.1, and plain or quoted texts are the same in both.

@@ -8,6 +8,7 @@ use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
 use super::{BundleRef, DepotFile, STAGE0_CONF, SeedError, yaml};
+use crate::cloud_init::{self, Kind, Part, schema};
 use crate::cluster::{Cluster, Node};
 use crate::render::NodeFiles;
 use crate::render::tree::Mode;
@@ -48,19 +49,29 @@ struct WriteFile {
     content: String,
 }
 
+/// How files are written into user-data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Each compressed by itself: small, and readable by everybody.
+    Packed,
+    /// As they are: for user-data that is compressed as a whole, which is smaller still.
+    Text,
+}
+
 pub(super) fn render(
     cluster: &Cluster,
     node: &Node,
     files: &NodeFiles,
     bundle: &BundleRef,
+    content: Content,
 ) -> Result<Secret<String>, SeedError> {
     let mut write_files = Vec::new();
     for (path, entry) in files.public.iter().chain(files.secret.iter()) {
         // Nothing that renders a node's files makes a link.
-        write_files.push(write_file(path.as_str(), entry.mode, entry.bytes().unwrap_or_default())?);
+        write_files.push(write_file(path.as_str(), entry.mode, entry.bytes().unwrap_or_default(), content)?);
     }
     let conf = stage0_conf(cluster, node, bundle)?;
-    write_files.push(write_file(STAGE0_CONF, Mode::Plain, conf.as_bytes())?);
+    write_files.push(write_file(STAGE0_CONF, Mode::Plain, conf.as_bytes(), content)?);
     write_files.sort_by(|a, b| a.path.cmp(&b.path));
     let data = UserData {
         hostname: &node.name,
@@ -77,10 +88,32 @@ pub(super) fn render(
             vec!["systemctl", "restart", "--no-block", STAGE0_UNIT],
         ],
     };
-    Ok(Secret::new(format!("#cloud-config\n{}", yaml("user-data", &data)?)))
+    validate(node, &data)?;
+    let text = Secret::new(format!("#cloud-config\n{}", yaml("user-data", &data)?));
+    if cluster.seeding.user_data.is_empty() {
+        return Ok(text);
+    }
+    let own = Part { name: "khimg.yaml".to_owned(), kind: Kind::CloudConfig, text };
+    Ok(cloud_init::multipart(&own, &cluster.seeding.user_data))
 }
 
-fn write_file(path: &str, mode: Mode, bytes: &[u8]) -> Result<WriteFile, SeedError> {
+/// What cloud-init's schema refuses would be skipped on the node.
+fn validate(node: &Node, data: &UserData<'_>) -> Result<(), SeedError> {
+    // Texts, truth values and lists: nothing that JSON could not hold.
+    let value = serde_json::to_value(data).unwrap_or_default();
+    match schema::check(&value).into_iter().next() {
+        None => Ok(()),
+        Some(flaw) => Err(SeedError::Schema { node: node.name.clone(), flaw: flaw.to_string() }),
+    }
+}
+
+fn write_file(path: &str, mode: Mode, bytes: &[u8], content: Content) -> Result<WriteFile, SeedError> {
+    let packed = |source| SeedError::Compress { path: path.to_owned(), source };
+    let (encoding, content) = match (content, std::str::from_utf8(bytes)) {
+        (Content::Text, Ok(text)) => ("text/plain", text.to_owned()),
+        (Content::Text, Err(_)) => ("b64", STANDARD.encode(bytes)),
+        (Content::Packed, _) => ("gz+b64", STANDARD.encode(gzip(bytes).map_err(packed)?)),
+    };
     Ok(WriteFile {
         path: path.to_owned(),
         owner: "root:root",
@@ -90,16 +123,16 @@ fn write_file(path: &str, mode: Mode, bytes: &[u8]) -> Result<WriteFile, SeedErr
             Mode::Program => "0755",
             Mode::Private => "0600",
         },
-        encoding: "gz+b64",
-        content: compressed(bytes).map_err(|source| SeedError::Compress { path: path.to_owned(), source })?,
+        encoding,
+        content,
     })
 }
 
 /// Gzip without a time or a system in its header, so that the same bytes come out everywhere.
-fn compressed(bytes: &[u8]) -> std::io::Result<String> {
+pub(super) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::new(9));
     encoder.write_all(bytes)?;
-    Ok(STANDARD.encode(encoder.finish()?))
+    encoder.finish()
 }
 
 /// What stage 0 reads: assignments of a shell.

@@ -16,14 +16,15 @@ const MODULES: &[(&str, &[&str])] = &[
     ("shipped", &[]),
     // Tools that know nothing of any cluster.
     ("config", &["exit", "input"]),
-    ("iso", &["exit"]),
+    ("iso", &["clock", "exit"]),
     ("openpgp", &["exit"]),
     ("secrets", &["clock", "digest", "exit", "input"]),
     ("store", &["digest", "exit", "report"]),
     ("net", &["clock", "digest", "exit", "input", "report", "store"]),
+    ("cloud_init", &["config", "digest", "secrets", "shipped"]),
     // What the user wants.
     ("catalog", &["arch", "cluster", "config", "digest", "input", "kubernetes", "shipped"]),
-    ("cluster", &["arch", "catalog", "config", "profile"]),
+    ("cluster", &["arch", "catalog", "cloud_init", "config", "profile"]),
     ("kubernetes", &["arch", "cluster", "secrets"]),
     ("profile", &["catalog", "cluster", "config", "digest", "exit", "shipped"]),
     ("mirrors", &["catalog", "cluster"]),
@@ -58,7 +59,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "shipped",
         ],
     ),
-    ("seed", &["cluster", "digest", "exit", "render", "secrets"]),
+    ("seed", &["cloud_init", "cluster", "digest", "exit", "render", "secrets"]),
     (
         "pack",
         &[
@@ -66,7 +67,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "report", "store",
         ],
     ),
-    ("deliver", &["cluster", "digest", "exit", "lock", "pack", "render", "report", "store"]),
+    ("deliver", &["cluster", "digest", "exit", "iso", "lock", "pack", "render", "report", "store"]),
     // Beside the pipeline: what reads its results.
     ("inspect", &["clock", "deliver", "digest", "exit", "pack", "render"]),
     (

@@ -10,6 +10,7 @@ mod limit;
 mod name;
 mod network;
 mod role;
+mod seeding;
 mod source;
 mod trust;
 mod version;
@@ -101,6 +102,7 @@ impl Check<'_> {
         source::check(self, file);
         let trust = trust::check(self, file);
         let depots = source::depots(self, &file.depots);
+        let seeding = seeding::check(self, file);
         let join_until = self.accept("/joinUntil", version::join_until(&file.join_until));
         Some(Cluster {
             name: name?,
@@ -117,6 +119,7 @@ impl Check<'_> {
             components: file.components.clone(),
             compat: compat?,
             depots: depots?,
+            seeding: seeding?,
             join_until: join_until?,
             nodes: nodes.into_iter().collect::<Option<_>>()?,
         })

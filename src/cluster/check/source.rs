@@ -113,7 +113,7 @@ fn mirror_base(source: &Source, base: &str) -> Result<(), Refusal> {
 }
 
 /// A URL below which paths can be appended; `shown` is what the user wrote.
-fn url(text: &str, shown: &str, schemes: &[&str]) -> Result<Url, Refusal> {
+pub(super) fn url(text: &str, shown: &str, schemes: &[&str]) -> Result<Url, Refusal> {
     let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
     let begin = format!("write a URL that begins with {}", listing(&forms, "or"));
     let url =

@@ -1,6 +1,6 @@
 use super::*;
 use crate::arch::Arch;
-use crate::cluster::{Endpoint, EndpointMode, Network, Runtime, Target, VersionRequest};
+use crate::cluster::{Endpoint, EndpointMode, Network, Runtime, Seeding, Target, VersionRequest};
 use serde_json::Value;
 
 fn node(name: &str, role: Role, address: &str) -> Node {
@@ -46,6 +46,7 @@ fn cluster(minor: u16) -> Cluster {
         components: BTreeMap::new(),
         compat: crate::cluster::Compat::default(),
         depots: Vec::new(),
+        seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         nodes: vec![
             node("m1", Role::Master, "192.168.30.11/24"),

@@ -16,7 +16,8 @@ use khimg::arch::Arch;
 use khimg::catalog::system::Base;
 use khimg::catalog::{AptLayout, AptSource, Catalog, Source, System};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Target, Trust,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Seeding, Target,
+    Trust,
 };
 use khimg::kubernetes::releases::Releases;
 use khimg::lock::Lock;
@@ -199,6 +200,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
         mirrors: order.to_vec(),
         mirror_definitions: BTreeMap::new(),
         depots: Vec::new(),
+        seeding: Seeding::default(),
         trust: trust.clone(),
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use khimg::cluster::{self, Cluster, EXAMPLE, EndpointMode, Trust};
+use khimg::cluster::{self, Cluster, Disc, EXAMPLE, EndpointMode, Trust};
 use khimg::config::Problems;
 use khimg::exit::{Exit, Explain};
 
@@ -192,6 +192,10 @@ const ROWS: &[Row] = &[
     refused("a limit of two values", &[("os: debian-12", "os: debian-13"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
     refused("a limit of one node", &[("{name: worker-1,", "{name: worker-1, target: {os: debian-13},"), ("1.34.2", "1.30.1")], 3, &["Debian 13 is too new for it"]),
     bad("component's source", &[(MORE, "components: {containerd: {source: rpm}}\n")], 11, &["expected one of package, vendor, file or image"]),
+    bad("platform", &[(MORE, "platform: aws\n")], 11, &["expected one of nocloud, ec2"]),
+    bad("seed URL", &[(MORE, "seed: {url: 'tftp://lan/'}\n")], 11, &["has the scheme \"tftp\""]),
+    bad("user-data missing", &[(MORE, "seed: {userData: [nowhere.yaml]}\n")], 11, &["cannot read", "nowhere.yaml", "relative to the cluster file"]),
+    bad("user-data of no kind", &[(MORE, "seed: {userData: [mod.rs]}\n")], 11, &["first line is none that cloud-init knows", "#cloud-config"]),
     bad("depot", &[(MORE, "depots: ['tftp://lan/']\n")], 11, &["has the scheme \"tftp\"", "https:// or http://"]),
 ];
 
@@ -226,12 +230,13 @@ fn good_files() {
 fn the_examples_comments_are_good() {
     let dir = tempfile::tempdir().expect("temporary directory");
     std::fs::write(dir.path().join("lan.asc"), "-----BEGIN PGP PUBLIC KEY BLOCK-----\n…").expect("written");
+    std::fs::write(dir.path().join("extra.yaml"), "#cloud-config\ntimezone: Asia/Shanghai\n").expect("written");
     let mut text = String::new();
     let mut inside = false;
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         inside = bare != line
-            && (["mirrorDefinitions:", "trust:", "components:", "compat:", "depots: "]
+            && (["mirrorDefinitions:", "trust:", "components:", "compat:", "depots: ", "seed:"]
                 .iter()
                 .any(|key| bare.starts_with(key))
                 || (inside && bare.starts_with("  ")));
@@ -246,6 +251,7 @@ fn the_examples_comments_are_good() {
         (cluster.mirror_definitions.len(), cluster.trust.len(), cluster.components.len(), cluster.depots.len()),
         (1, 2, 1, 1)
     );
+    assert_eq!((cluster.seeding.disc, cluster.seeding.user_data.len()), (Disc::Seed, 1));
 }
 
 /// The comments in the example name the defaults: each key taken out alone changes nothing.
@@ -253,8 +259,17 @@ fn the_examples_comments_are_good() {
 fn the_examples_defaults_are_the_defaults() {
     let catalog = super::catalog();
     let whole = cluster::parse("example", EXAMPLE, Path::new(""), &catalog).expect("good");
-    let optional =
-        ["apiVersion: ", "name: ", "target: ", "runtime: ", "etcd: ", "bootstrap: ", "mirrors: ", "joinUntil: "];
+    let optional = [
+        "apiVersion: ",
+        "name: ",
+        "target: ",
+        "runtime: ",
+        "etcd: ",
+        "bootstrap: ",
+        "mirrors: ",
+        "platform: ",
+        "joinUntil: ",
+    ];
     let nested = [
         "  mode: ",
         "  port: ",

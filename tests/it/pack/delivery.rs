@@ -5,19 +5,21 @@ use std::path::Path;
 use std::process::Command;
 
 use khimg::cluster::Role;
-use khimg::deliver::{DeliverError, Delivery, NodeSeed, PublicContent, PublicFile, deliver};
+use khimg::deliver::{DISC, DeliverError, Delivery, NodeDisc, NodeSeed, PublicContent, PublicFile, deliver};
+use khimg::digest::Digest;
 use khimg::exit::{Exit, Explain};
 use khimg::pack::{Bundle, Format};
 use khimg::render::tree::Content;
 use khimg::report::Silent;
 
 use super::full;
+use crate::support::daemon::available;
 use crate::support::workshop::target;
 
 fn send(bundles: &[Bundle], out: &Path) -> Result<Delivery, DeliverError> {
     let target = target();
     let files: BTreeMap<&str, &[u8]> = BTreeMap::from([("user-data", &b"#cloud-config\n"[..]), ("meta-data", b"{}")]);
-    let seeds = [NodeSeed { node: "master-1", role: Role::Master, target: &target, files }];
+    let seeds = [NodeSeed { node: "master-1", role: Role::Master, target: &target, files, disc: None }];
     let public =
         [PublicFile { path: "khimg.lock", content: PublicContent::Bytes(b"version: 1\n"), origin: "the lock" }];
     deliver(bundles, &seeds, &public, out, &Silent)
@@ -189,4 +191,47 @@ fn two_deliveries_at_once_wait_for_each_other() {
     });
     assert!(khimg::inspect::dist(&out).expect("a dist").problems.is_empty());
     assert_eq!(names(workshop.path("").as_path()), ["dist", "khimg", "store"]);
+}
+
+/// A disc holds the node's seed and, on request, its bundle; twice the same bytes, listed with their digest.
+#[test]
+fn a_disc_with_the_seed_and_the_bundle() {
+    if !available(&["bsdtar"]) {
+        return;
+    }
+    let (workshop, target) = (full(), target());
+    let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
+    let path = format!("bundles/{}", bundles[0].file_name());
+    let files: BTreeMap<&str, &[u8]> = BTreeMap::from([
+        ("user-data", &b"#cloud-config\n"[..]),
+        ("meta-data", b"{}"),
+        ("platform-user-data", b"not on the disc"),
+    ]);
+    let disc = NodeDisc { seed: vec!["user-data", "meta-data"], public: vec![&path] };
+    let mut found = Vec::new();
+    for name in ["one", "two"] {
+        let seed = NodeSeed {
+            node: "master-1",
+            role: Role::Master,
+            target: &target,
+            files: files.clone(),
+            disc: Some(disc.clone()),
+        };
+        let out = workshop.path(name);
+        let delivery = deliver(&bundles, &[seed], &[], &out, &Silent).expect("delivers");
+        let place = out.join("secret/master-1").join(DISC);
+        let bytes = fs::read(&place).expect("a disc");
+        let record = &delivery.secret.files["master-1/cidata.iso"];
+        assert_eq!((record.sha256, record.size), (Digest::of(&bytes), bytes.len() as u64));
+        assert_eq!((record.node.as_deref(), mode(&place)), (Some("master-1"), 0o600));
+        let contents = workshop.path(&format!("{name}-disc"));
+        fs::create_dir(&contents).expect("a directory");
+        let status = Command::new("bsdtar").arg("-xf").arg(&place).arg("-C").arg(&contents).status().expect("bsdtar");
+        assert!(status.success());
+        assert_eq!(names(&contents), [bundles[0].file_name().as_str(), "meta-data", "user-data"]);
+        let bundle = fs::read(contents.join(bundles[0].file_name())).expect("the bundle");
+        assert_eq!(Digest::of(&bundle), bundles[0].sha256);
+        found.push(bytes);
+    }
+    assert_eq!(found[0], found[1]);
 }

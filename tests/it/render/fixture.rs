@@ -6,7 +6,7 @@ use khimg::arch::Arch;
 use khimg::catalog::Catalog;
 use khimg::cluster::{
     Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime,
-    Target, VersionRequest,
+    Seeding, Target, VersionRequest,
 };
 use khimg::digest::Digest;
 use khimg::inventory::Inventory;
@@ -72,6 +72,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
         components: BTreeMap::new(),
         compat: Compat::default(),
         depots: vec!["http://192.168.30.2:8080/public".to_owned()],
+        seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         nodes,
     }

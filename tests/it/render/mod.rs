@@ -1,5 +1,6 @@
 //! Every file that a node gets: the golden trees, what must never be in them, and what the real programs say of them.
 
+mod carriers;
 mod compat;
 mod docker;
 mod fixture;

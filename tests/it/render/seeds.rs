@@ -17,13 +17,13 @@ pub fn bundle() -> BundleRef {
     BundleRef { bundle: file("bundles/master-debian-12-amd64.tar.zst"), program: file("khimg-amd64") }
 }
 
-fn seed_of(cluster: &Cluster, rendered: &Rendered, name: &str) -> Seed {
+pub fn seed_of(cluster: &Cluster, rendered: &Rendered, name: &str) -> Seed {
     let files = rendered.nodes.iter().find(|node| node.name == name).expect("a node");
     seed(cluster, files, &bundle()).expect("a seed")
 }
 
 /// Python with PyYAML, which is what cloud-init reads with: YAML 1.1. `None`, and a reason printed, without it.
-fn python(test: &str, script: &str, input: &str) -> Option<serde_json::Value> {
+pub fn python(test: &str, script: &str, input: &str) -> Option<serde_json::Value> {
     let known = Command::new("/usr/bin/python3").args(["-c", "import yaml"]).output();
     if !known.is_ok_and(|output| output.status.success()) {
         println!("skipped: {test}: no /usr/bin/python3 with PyYAML on this machine");
@@ -87,7 +87,7 @@ fn kubeadm_documents_mean_the_same_in_yaml_1_1() {
     }
 }
 
-fn has_cloud_init(test: &str) -> bool {
+pub fn has_cloud_init(test: &str) -> bool {
     let there = Path::new("/usr/bin/cloud-init").exists();
     if !there {
         println!("skipped: {test}: no cloud-init on this machine");

@@ -10,7 +10,7 @@ use khimg::catalog::component::Install;
 use khimg::catalog::source::{FileSource, RegistrySource};
 use khimg::catalog::{Catalog, Source};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Target,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Seeding, Target,
 };
 use khimg::digest::Digest;
 use khimg::fetch::{Fetched, fetch};
@@ -241,6 +241,7 @@ fn cluster() -> Cluster {
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),
         depots: Vec::new(),
+        seeding: Seeding::default(),
         join_until: "720h".parse().expect("a duration"),
         nodes: Vec::new(),
     }
