@@ -23,6 +23,13 @@ impl BuiltIn {
         Self { catalog, profiles, overlays: Overlays::load(None).expect("the built-in overlays") }
     }
 
+    /// The same with no combination refused: for what does not depend on the operating system.
+    pub fn without_limits() -> Self {
+        let mut built_in = Self::new();
+        built_in.catalog.limits.clear();
+        built_in
+    }
+
     /// The cluster of a file, or everything that is said against it.
     pub fn cluster(&self, text: &str) -> Result<Cluster, khimg::config::Problems> {
         cluster::parse("cluster.yaml", text, Path::new("."), &self.catalog)

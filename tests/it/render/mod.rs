@@ -3,11 +3,11 @@
 mod carriers;
 mod compat;
 mod docker;
-mod fixture;
+pub mod fixture;
 mod golden;
 mod layers;
-mod on_node;
+pub mod on_node;
 mod programs;
 mod secrecy;
-mod seeds;
+pub mod seeds;
 mod stage0;

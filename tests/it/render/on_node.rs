@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use khimg::cluster::Cluster;
+use khimg::render::Rendered;
 
 use super::fixture::{dry_run, unpack};
 
@@ -23,14 +24,21 @@ pub fn skip(test: &str, reason: &str) {
 /// Runs `script` where the files of `node` lie at their paths and `ens160` has its address. `None`, and a reason printed,
 /// where this machine cannot do that or lacks one of `programs`.
 pub fn on_node(test: &str, programs: &[&str], cluster: &Cluster, node: &str, script: &str) -> Option<Output> {
+    on_files(test, programs, &dry_run(cluster), node, script)
+}
+
+/// The same with files that are rendered already.
+pub fn on_files(test: &str, programs: &[&str], rendered: &Rendered, node: &str, script: &str) -> Option<Output> {
     if let Some(name) = lacking(programs) {
         skip(test, &format!("no {name} on this machine"));
         return None;
     }
-    let root = unpack(&dry_run(cluster), node);
-    // The pack stage puts khimg there; systemd only asks whether it can be run.
+    let root = unpack(rendered, node);
+    // Debian has no cri-dockerd, and the pack stage puts khimg there; systemd only asks whether they can be run.
     std::fs::create_dir_all(root.path().join("usr/bin")).expect("directories");
-    std::fs::copy("/bin/true", root.path().join("usr/bin/khimg")).expect("a stand-in for khimg");
+    for program in ["khimg", "cri-dockerd"] {
+        std::fs::copy("/bin/true", root.path().join("usr/bin").join(program)).expect("a stand-in");
+    }
     let prepare = format!(
         "mount -t overlay overlay -o lowerdir={root}/etc:/etc /etc && \
          mount -t overlay overlay -o lowerdir={root}/usr:/usr /usr && \

@@ -1,0 +1,122 @@
+//! What the real programs say of the files of every cell; files that are the same in several cells are read once.
+
+use std::process::Command;
+
+use super::cells::distinct;
+use crate::render::on_node::{accepted, on_files, text};
+
+/// Runs `script` over every distinct set of the files that are `wanted`, and looks at what it says.
+fn every(
+    test: &str,
+    programs: &[&str],
+    wanted: impl Fn(&str) -> bool,
+    script: &str,
+    complaints: impl Fn(&str) -> bool,
+) -> usize {
+    let distinct = distinct(wanted);
+    for (good, node, _) in &distinct {
+        let Some(output) = on_files(test, programs, &good.rendered, node, script) else { return distinct.len() };
+        let said = text(&output);
+        assert!(output.status.success() && !complaints(&said), "{:?} {node}: {}\n{said}", good.cell, output.status);
+    }
+    distinct.len()
+}
+
+#[test]
+fn haproxy() {
+    let wanted = |path: &str| path.starts_with("/etc/haproxy/");
+    let script = "haproxy -c -V -f /etc/haproxy/haproxy.cfg";
+    let complaints = |said: &str| said.contains("WARNING") || said.contains("NOTICE");
+    // With /readyz from 1.16 on: one for the masters' port, one for each of the other two that listen on it.
+    assert!(every("matrix haproxy", &["haproxy"], wanted, script, complaints) >= 1);
+}
+
+#[test]
+fn keepalived() {
+    let wanted = |path: &str| path.starts_with("/etc/keepalived/") || path.ends_with("/check-endpoint");
+    let script = "trap '' TERM; keepalived --config-test --use-file /etc/keepalived/keepalived.conf";
+    let count = every("matrix keepalived", &["keepalived"], wanted, script, |said| !said.is_empty());
+    assert!(count >= 9, "three carriers in each of three modes: {count}");
+}
+
+#[test]
+fn containerd() {
+    let script = "containerd --config /etc/containerd/config.toml config dump >/dev/null";
+    let count = every(
+        "matrix containerd",
+        &["containerd"],
+        |path| path == "/etc/containerd/config.toml",
+        script,
+        |said| !said.is_empty(),
+    );
+    assert!(count >= 8, "one for each pause image and cgroup driver: {count}");
+}
+
+/// Docker 20.10 has no option that only checks, but it refuses an unknown setting before anything else; what it says next is
+/// that there is no such runtime directory to lock.
+#[test]
+fn dockerd() {
+    let script = "mount -t tmpfs tmpfs /mnt; touch /mnt/file
+        dockerd --config-file /etc/docker/daemon.json --data-root /mnt/file/data --exec-root /mnt/exec --pidfile /mnt/pid -H unix:///mnt/sock 2>&1 | head -5
+        jq -e . /etc/docker/daemon.json >/dev/null";
+    let complaints = |said: &str| said.contains("unable to configure the Docker daemon") || !said.contains("/mnt/file");
+    let count =
+        every("matrix dockerd", &["dockerd", "jq"], |path| path == "/etc/docker/daemon.json", script, complaints);
+    assert_eq!(count, 2, "one for each cgroup driver");
+}
+
+#[test]
+fn sysctl() {
+    let wanted = |path: &str| path.starts_with("/etc/sysctl.d/");
+    let script = "for file in /etc/sysctl.d/*khimg*; do sysctl --dry-run --load \"$file\"; done >/dev/null";
+    // A line that begins with "-" may fail, and in a container some do.
+    assert!(every("matrix sysctl", &["sysctl"], wanted, script, |said| said.contains("unknown key")) >= 2);
+}
+
+#[test]
+fn chrony() {
+    let wanted = |path: &str| path.starts_with("/etc/chrony");
+    let script = "chronyd -p -f /etc/chrony/chrony.conf >/dev/null";
+    assert!(every("matrix chrony", &["chronyd"], wanted, script, |said| !said.is_empty()) >= 4);
+}
+
+/// Without a running systemd it cannot resolve what units mean to each other: what it says of ours is all that counts.
+#[test]
+fn systemd() {
+    let is_unit = |path: &str| path.contains("/systemd/system/");
+    let units = "units=$(find /etc/systemd/system /usr/lib/systemd/system -path '*khimg*' -o -name 'cri-docker*' | \
+        sed -E 's#.*/system/##; s#[.]d(/.*)?$##' | grep -E '[.](service|socket)$' | grep -v '^kubelet' | sort -u)
+        systemd-analyze verify --man=no $units";
+    let programs = ["systemd-analyze", "haproxy", "keepalived", "containerd", "dockerd", "chronyd", "cloud-init"];
+    let complaints = |said: &str| said.lines().any(|line| line.contains("khimg") || line.contains("cri-docker"));
+    assert!(every("matrix systemd", &programs, is_unit, units, complaints) >= 8);
+}
+
+/// One node of each kind, from the oldest and the newest minor that render: what cloud-init reads differs only in content.
+#[test]
+fn cloud_init() {
+    if !std::path::Path::new("/usr/bin/cloud-init").exists() {
+        return println!("skipped: matrix cloud_init: no cloud-init on this machine");
+    }
+    let built_in = super::fixture::BuiltIn::new();
+    let folder = tempfile::tempdir().expect("a directory");
+    for minor in [19, 36] {
+        let cell = super::fixture::Cell {
+            endpoint: "dedicated",
+            etcd: "external",
+            runtime: "docker",
+            ..super::fixture::Cell::plain(minor, "debian-12")
+        };
+        let cluster = built_in.cluster(&cell.file()).unwrap_or_else(|problems| panic!("{problems}"));
+        let (rendered, _) = built_in.render(&cluster, &khimg::secrets::Secrets::stand_in());
+        for name in ["master-1", "worker-1", "lb-1", "etcd-1"] {
+            let node = rendered.nodes.iter().find(|node| node.name == name).expect("a node");
+            let seed = khimg::seed::seed(&cluster, node, &crate::render::seeds::bundle()).expect("a seed");
+            let path = folder.path().join("user-data");
+            std::fs::write(&path, seed.user_data.expose()).expect("a file");
+            let output = Command::new("cloud-init").args(["schema", "-c"]).arg(&path).output().expect("cloud-init");
+            accepted(&output);
+            assert!(text(&output).contains("Valid cloud-config"), "1.{minor} {name}: {}", text(&output));
+        }
+    }
+}
