@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arch::Arch;
 use crate::catalog::vars::UnknownVariable;
-use crate::catalog::{Catalog, Vars};
+use crate::catalog::{Catalog, Component, FileNeed, PackageNeed, Vars};
 use crate::cluster::{KubernetesVersion, Role, Target, VersionRequest};
 use crate::lock::Lock;
 use crate::profile::Requirements;
@@ -16,7 +16,9 @@ use crate::profile::Requirements;
 pub struct Inventory {
     kubernetes: Option<KubernetesVersion>,
     images: BTreeMap<(Role, Arch), BTreeSet<String>>,
-    packages: BTreeSet<(Target, String)>,
+    /// Versions, exact or as they were asked for.
+    packages: BTreeMap<(Target, String), String>,
+    files: BTreeMap<(Arch, String), String>,
 }
 
 impl Inventory {
@@ -28,8 +30,12 @@ impl Inventory {
                 inventory.images.entry((why.role, image.arch)).or_default().insert(image.name.clone());
             }
         }
-        let packages = lock.packages.iter();
-        inventory.packages = packages.map(|package| (package.target.clone(), package.name.clone())).collect();
+        for package in &lock.packages {
+            inventory.packages.insert((package.target.clone(), package.name.clone()), package.version.clone());
+        }
+        for file in &lock.files {
+            inventory.files.insert((file.arch, file.name.clone()), file.version.clone());
+        }
         inventory
     }
 
@@ -54,8 +60,13 @@ impl Inventory {
             for image in &role.images {
                 images.insert(format!("{}:{}", vars.fill(&image.name)?, vars.fill(&image.tag)?));
             }
-            let packages = role.packages.iter().map(|package| (role.target.clone(), package.name.clone()));
-            inventory.packages.extend(packages);
+            for package in &role.packages {
+                let version = package.version.clone().unwrap_or_else(|| "*".to_owned());
+                inventory.packages.insert((role.target.clone(), package.name.clone()), version);
+            }
+            for file in &role.files {
+                inventory.files.insert((role.target.arch, file.name.clone()), file.version.clone());
+            }
         }
         Ok(inventory)
     }
@@ -72,7 +83,16 @@ impl Inventory {
 
     /// Whether a package is carried for `target`.
     pub fn has_package(&self, target: &Target, name: &str) -> bool {
-        self.packages.contains(&(target.clone(), name.to_owned()))
+        self.packages.contains_key(&(target.clone(), name.to_owned()))
+    }
+
+    /// The version of `component` on `target`: that of the first of its packages and files that is there. It is what was asked
+    /// for, perhaps with a `*`, before anything is locked.
+    pub fn version(&self, component: &Component, target: &Target) -> Option<&str> {
+        let package = |need: &PackageNeed| self.packages.get(&(target.clone(), need.name.clone()));
+        let file = |need: &FileNeed| self.files.get(&(target.arch, need.name.clone()));
+        let packages = component.packages.iter().filter_map(package);
+        packages.chain(component.files.iter().filter_map(file)).next().map(String::as_str)
     }
 }
 

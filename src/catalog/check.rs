@@ -210,6 +210,12 @@ fn component(at: &mut Place<'_>, component: &Component, parts: &Parts<'_>, known
             at.bad(&pointer, format!("an offer may not depend on `{fact}`"), "offers come first; remove the entry");
         }
     }
+    for (feature, since) in &component.since {
+        if !super::feature::is_since(since) {
+            let below = format!("/since/{}", segment(feature));
+            at.bad(&below, format!("{since:?} is not a version"), "write numbers with dots between them, such as 2.2");
+        }
+    }
     for (index, package) in component.packages.iter().enumerate() {
         let below = format!("/packages/{index}");
         at.condition(&format!("{below}/when"), &package.when, known_facts);

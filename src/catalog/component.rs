@@ -1,5 +1,7 @@
 //! A component: a named set of packages, files and images that belong together.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,10 @@ pub struct Component {
     /// `components`; without any, there is nothing to choose.
     #[serde(default)]
     pub offers: Vec<Offer>,
+    /// What its files may use only from some version on: a name for templates, and the first version that has it. The version is
+    /// that of the first package or file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub since: BTreeMap<String, String>,
     /// Packages of the target's package manager; their dependencies follow by themselves.
     #[serde(default)]
     pub packages: Vec<PackageNeed>,

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub mod component;
 pub mod condition;
 pub mod digests;
+pub mod feature;
 pub mod limit;
 pub mod load;
 pub(crate) mod shelf;

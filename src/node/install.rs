@@ -169,6 +169,7 @@ impl<'a, 'j> Work<'a, 'j> {
         }
         if self.changes > 0 {
             units::reload(self.journal)?;
+            units::declare(&wanted(bundle).map(|file| file.path).collect::<Vec<_>>())?;
         }
         if let Some(engine) = engine {
             units::start(engine.unit(), engine_changed)?;

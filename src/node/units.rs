@@ -75,6 +75,18 @@ pub(super) fn reload(journal: &Journal<'_>) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// Makes the users and directories that the files of a bundle declare, as systemd does at every boot.
+pub(super) fn declare(files: &[&str]) -> Result<(), NodeError> {
+    let below = |directory: &'static str| files.iter().filter(move |path| path.starts_with(directory));
+    for path in below("/usr/lib/sysusers.d/") {
+        command::output("systemd-sysusers", &[path])?;
+    }
+    for path in below("/usr/lib/tmpfiles.d/") {
+        command::output("systemd-tmpfiles", &["--create", path])?;
+    }
+    Ok(())
+}
+
 /// Starts a unit and waits until it has started.
 pub(super) fn start(unit: &str, anew: bool) -> Result<(), NodeError> {
     command::output("systemctl", &[if anew { "restart" } else { "start" }, unit]).map(drop)

@@ -1,16 +1,20 @@
 //! What templates can see. Three contexts, each seeing more: a role's (the same on all its nodes), a node's, and a
 //! secret file's. A template that asks for more than its file's declaration allows meets an undefined value.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use minijinja::Value;
 use minijinja::value::Serde;
 use serde::Serialize;
 
+use super::balancer::{Vrrp, balancers, seconds};
 use super::error::RenderError;
 use super::images::Names;
+use super::node_file;
 use super::pods;
-use crate::catalog::Catalog;
-use crate::cluster::{Cluster, Cni, Compat, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
+use crate::catalog::{Catalog, Component, feature};
+use crate::cluster::{Cluster, Cni, Compat, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
 use crate::inventory::Inventory;
 use crate::kubernetes::{kubeadm, quirks};
 use crate::secrets::Secrets;
@@ -18,9 +22,8 @@ use crate::secrets::Secrets;
 /// Where haproxy says on the loopback interface that it is alive.
 const MONITOR_PORTS: [u16; 2] = [8404, 8405];
 
-/// Priorities of keepalived lie this far apart where they can: the gap is what keeps two backups from taking over at once.
-const PRIORITY_STEP: usize = 50;
-const HIGHEST_PRIORITY: usize = 250;
+/// Component → feature → whether its version on the target has it.
+type Features<'a> = BTreeMap<&'a str, BTreeMap<&'a str, bool>>;
 
 /// Everything that all nodes of one role on one target share.
 #[derive(Serialize)]
@@ -38,6 +41,7 @@ pub(super) struct RoleContext<'a> {
     masters: Vec<Peer<'a>>,
     balancers: Vec<Peer<'a>>,
     images: &'a Names,
+    has: Features<'a>,
     compat: &'a Compat,
 }
 
@@ -87,6 +91,8 @@ struct EtcdView {
     initial_cluster: String,
     client_port: u16,
     peer_port: u16,
+    data_dir: &'static str,
+    pki: &'static str,
 }
 
 #[derive(Serialize)]
@@ -103,7 +109,7 @@ struct NetworkView<'a> {
 
 /// A node as others see it.
 #[derive(Serialize)]
-struct Peer<'a> {
+pub(super) struct Peer<'a> {
     name: &'a str,
     address: String,
     /// As it stands in front of `:port`.
@@ -121,13 +127,6 @@ struct NodeView<'a> {
     vrrp: Option<Vrrp<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pods: Option<Pods<'a>>,
-}
-
-#[derive(Serialize)]
-struct Vrrp<'a> {
-    priority: usize,
-    is_first: bool,
-    peers: Vec<Peer<'a>>,
 }
 
 #[derive(Serialize)]
@@ -200,6 +199,8 @@ impl<'a> RoleContext<'a> {
                 })),
                 client_port: kubeadm::ETCD_CLIENT_PORT,
                 peer_port: kubeadm::ETCD_PEER_PORT,
+                data_dir: node_file::ETCD_DATA,
+                pki: node_file::ETCD_PKI,
             },
             network: NetworkView {
                 pod_subnet: cluster.network.pod_subnet.to_string(),
@@ -222,6 +223,7 @@ impl<'a> RoleContext<'a> {
             masters: cluster.nodes_of(Role::Master).map(Peer::of).collect(),
             balancers: balancers(cluster).into_iter().map(Peer::of).collect(),
             images,
+            has: features(catalog, inventory, target),
             compat: &cluster.compat,
         }
     }
@@ -239,7 +241,7 @@ pub(super) fn with_node(role: &Value, cluster: &Cluster, node: &Node) -> Result<
         address: node.ip().to_string(),
         host: host(node),
         interface: &node.interface,
-        vrrp: vrrp(cluster, node),
+        vrrp: Vrrp::of(cluster, node),
         pods: pods_of(cluster, node)?,
     };
     Ok(minijinja::context! { node => Value::from(Serde(view)), ..role.clone() })
@@ -251,34 +253,13 @@ pub(super) fn with_secrets(node: &Value, secrets: &Secrets) -> Value {
     minijinja::context! { secrets => Value::from(Serde(view)), ..node.clone() }
 }
 
-/// A time in seconds as keepalived reads it, to hundredths.
-fn seconds(text: &str) -> Option<String> {
-    let hundredths = crate::cluster::compat::milliseconds(text)? / 10;
-    Some(match hundredths % 100 {
-        0 => (hundredths / 100).to_string(),
-        rest => format!("{}.{rest:02}", hundredths / 100),
-    })
-}
-
-/// The nodes between which keepalived moves the endpoint's address.
-fn balancers(cluster: &Cluster) -> Vec<&Node> {
-    match cluster.endpoint.mode {
-        EndpointMode::Stacked | EndpointMode::VipOnly => cluster.nodes_of(Role::Master).collect(),
-        EndpointMode::Dedicated => cluster.nodes_of(Role::Lb).collect(),
-        EndpointMode::SingleLb | EndpointMode::External => Vec::new(),
-    }
-}
-
-fn vrrp<'a>(cluster: &'a Cluster, node: &Node) -> Option<Vrrp<'a>> {
-    let balancers = balancers(cluster);
-    let place = balancers.iter().position(|balancer| balancer.name == node.name)?;
-    let step = ((HIGHEST_PRIORITY - 1) / balancers.len()).clamp(1, PRIORITY_STEP);
-    let asked = cluster.compat.keepalived.priorities.get(place).map(|priority| usize::from(*priority));
-    Some(Vrrp {
-        priority: asked.unwrap_or_else(|| HIGHEST_PRIORITY.saturating_sub(place * step).max(1)),
-        is_first: place == 0,
-        peers: balancers.into_iter().filter(|peer| peer.name != node.name).map(Peer::of).collect(),
-    })
+fn features<'a>(catalog: &'a Catalog, inventory: &Inventory, target: &Target) -> Features<'a> {
+    let of = |component: &'a Component| {
+        let version = inventory.version(component, target).unwrap_or("*");
+        component.since.iter().map(|(name, since)| (name.as_str(), feature::reaches(version, since))).collect()
+    };
+    let components = catalog.components.iter().filter(|(_, component)| !component.since.is_empty());
+    components.map(|(name, component)| (name.as_str(), of(component))).collect()
 }
 
 fn pods_of<'a>(cluster: &'a Cluster, node: &Node) -> Result<Option<Pods<'a>>, RenderError> {
@@ -312,7 +293,7 @@ fn host(node: &Node) -> String {
 }
 
 impl<'a> Peer<'a> {
-    fn of(node: &'a Node) -> Self {
+    pub(super) fn of(node: &'a Node) -> Self {
         Self { name: &node.name, address: node.ip().to_string(), host: host(node) }
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn files(
     }
     if node.role == Role::Etcd {
         // The member issues its own server and peer certificates, so that their keys never leave it.
-        files.authority("/etc/etcd/pki/ca", &secrets.etcd_ca)?;
+        files.authority(&format!("{}/ca", node_file::ETCD_PKI), &secrets.etcd_ca)?;
     }
     Ok(files)
 }

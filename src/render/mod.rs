@@ -7,6 +7,7 @@
 //!
 //! A role's files cannot hold a node's name or a secret: their templates see neither.
 
+mod balancer;
 mod context;
 mod error;
 mod generated;
@@ -32,7 +33,7 @@ use context::RoleContext;
 pub use error::RenderError;
 pub use generated::{CA_PATH, INIT_PATH, JOIN_PATH, STORED_PATH};
 use layer::Scope;
-pub use node_file::NodeFile;
+pub use node_file::{EtcdCertificate, NodeFile};
 pub use overlay::{Layer, LayerEntry, OverlayError, Overlays};
 use template::Engine;
 use tree::{Content, Entry, TargetPath, Tree};

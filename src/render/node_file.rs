@@ -10,9 +10,30 @@ use crate::cluster::{
     Bootstrap, Cluster, Cni, Dns, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target,
 };
 use crate::digest::Digest;
+use crate::secrets::Usage;
 
 /// Where it lies.
 pub const PATH: &str = "/etc/khimg/node.yaml";
+
+/// The data of a member of an external etcd.
+pub const ETCD_DATA: &str = "/var/lib/etcd/default";
+
+/// Where such a member has its certificates: the authority's from the seed (`ca`), those of [`NodeFile::etcd_certificates`] issued on
+/// the node itself.
+pub const ETCD_PKI: &str = "/etc/etcd/pki";
+
+/// A certificate that a member of an external etcd issues for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdCertificate {
+    /// Name of the pair of files in [`ETCD_PKI`], without `.crt` and `.key`.
+    pub stem: &'static str,
+    /// Its common name.
+    pub common_name: String,
+    /// Names and addresses that it is valid for.
+    pub names: Vec<String>,
+    /// What it may be used for.
+    pub usage: Usage,
+}
 
 /// What a node knows of itself and its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +99,19 @@ pub struct Member {
 }
 
 impl NodeFile {
+    /// What a member of an external etcd needs beside its data: to serve clients, to talk to the other members, and to be asked on the
+    /// machine itself (kubernetes/website, setup-ha-etcd-with-kubeadm).
+    pub fn etcd_certificates(&self) -> [EtcdCertificate; 3] {
+        let mut names = vec![self.name.clone(), self.address.addr().to_string()];
+        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        let own = |stem, usage, names| EtcdCertificate { stem, common_name: self.name.clone(), names, usage };
+        [
+            own("server", Usage::Server, names.clone()),
+            own("peer", Usage::Server, names),
+            own("client", Usage::Client, Vec::new()),
+        ]
+    }
+
     /// What `node` has to know.
     pub(super) fn new(cluster: &Cluster, node: &Node, version: Option<KubernetesVersion>, ca_hash: Digest) -> Self {
         Self {

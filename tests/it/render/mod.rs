@@ -3,6 +3,7 @@
 mod carriers;
 mod compat;
 mod docker;
+mod etcd;
 pub mod fixture;
 mod golden;
 mod layers;

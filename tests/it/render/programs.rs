@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use khimg::cluster::{Cni, EndpointMode, EtcdMode, Role};
-use khimg::secrets::{KeyAlgorithm, Secrets, Usage};
+use khimg::cluster::{Cni, EndpointMode};
+use khimg::secrets::{KeyAlgorithm, Secrets};
 
-use super::fixture::{cluster, dry_run, lock, node, rendered, unpack, with_docker};
-use super::on_node::{accepted, lacking, on_node, skip, text};
+use super::fixture::{cluster, dry_run, lock, rendered, unpack, with_docker};
+use super::on_node::{accepted, on_node, skip, text};
 
 const MODES: [EndpointMode; 3] = [EndpointMode::Stacked, EndpointMode::Dedicated, EndpointMode::VipOnly];
 
@@ -258,45 +258,4 @@ fn kubeadm_forms_a_master_on_paper() {
     for once in ["--initial-cluster=", "--initial-cluster-state="] {
         assert_eq!(said.matches(once).count(), 1, "kubeadm's own default stands beside ours:\n{said}");
     }
-}
-
-/// A member of an external etcd: the rendered settings, certificates issued by its own CA, the real etcd and its client.
-#[test]
-fn etcd_serves_with_issued_certificates() {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(name) = lacking(&["etcd", "curl"]) {
-        return skip("etcd_serves_with_issued_certificates", &format!("no {name} on this machine"));
-    }
-    let mut cluster = cluster(EndpointMode::Stacked, Cni::Bridge);
-    cluster.etcd = EtcdMode::External;
-    cluster.nodes.push(node("etcd-1", Role::Etcd, 11));
-    let secrets = Secrets::generate(KeyAlgorithm::EcdsaP256).expect("generates");
-    let root = unpack(&rendered(&cluster, &secrets), "etcd-1");
-    let names = ["192.168.30.11", "127.0.0.1", "localhost", "etcd-1"].map(str::to_owned);
-    for (file, usage) in [("server", Usage::Server), ("peer", Usage::Server), ("client", Usage::Client)] {
-        let issued = secrets.etcd_ca.issue("etcd-1", &names, usage).expect("issues");
-        let place = root.path().join("etc/etcd/pki");
-        std::fs::write(place.join(format!("{file}.crt")), &issued.certificate).expect("a file");
-        std::fs::write(place.join(format!("{file}.key")), issued.key.expose()).expect("a file");
-    }
-    std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    let script = format!(
-        "mount -t overlay overlay -o lowerdir={root}/etc:/etc /etc && mount -t tmpfs tmpfs /mnt && \
-         ip link set lo up && ip link add ens160 type bridge && ip address add 192.168.30.11/24 dev ens160 && \
-         ip link set ens160 up || exit 9\n\
-         set -a; . /etc/default/etcd; ETCD_DATA_DIR=/mnt/data; set +a\n\
-         cd /etc/etcd/pki; openssl verify -CAfile ca.crt server.crt peer.crt client.crt\n\
-         etcd >/mnt/log 2>&1 & etcd=$!; trap 'kill $etcd' EXIT\n\
-         ask() {{ curl --silent --show-error --max-time 2 --cacert ca.crt \"$@\" https://192.168.30.11:2379/health; }}\n\
-         for i in $(seq 100); do ask --cert client.crt --key client.key >/mnt/answer 2>/dev/null && break; sleep 0.1; done\n\
-         cat /mnt/answer || {{ cat /mnt/log; exit 1; }}\n\
-         ! ask 2>/dev/null || {{ echo 'it serves without a certificate'; exit 1; }}",
-        root = root.path().display()
-    );
-    let output = Command::new("unshare").args(["--mount", "--net", "bash", "-euc", &script]).output().expect("unshare");
-    if output.status.code() == Some(9) {
-        return skip("etcd_serves_with_issued_certificates", &text(&output));
-    }
-    accepted(&output);
-    assert!(text(&output).contains("\"health\":\"true\""), "{}", text(&output));
 }
