@@ -49,6 +49,10 @@ impl fmt::Debug for Failure {
 pub enum CommandError {
     #[error("cannot write {path}")]
     Write { path: String, source: std::io::Error },
+    #[error("cannot read {path}")]
+    Read { path: String, source: std::io::Error },
+    #[error("the standard input holds no bootstrap token")]
+    NoToken,
     #[error("{path} already exists")]
     Exists { path: String },
     #[error("there is no {what} {name:?}")]
@@ -74,9 +78,11 @@ pub enum CommandError {
 impl Explain for CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Write { .. } | Self::Root { .. } | Self::Start { .. } => Exit::LocalIo,
+            Self::Write { .. } | Self::Read { .. } | Self::Root { .. } | Self::Start { .. } => Exit::LocalIo,
             Self::Unfit { .. } => Exit::Unsupported,
-            Self::Exists { .. } | Self::Unknown { .. } | Self::NoCache | Self::NoState => Exit::BadInput,
+            Self::Exists { .. } | Self::NoToken | Self::Unknown { .. } | Self::NoCache | Self::NoState => {
+                Exit::BadInput
+            }
             Self::Runtime(_) | Self::Program(_) | Self::Interrupted => Exit::Unexpected,
         }
     }
@@ -92,7 +98,8 @@ impl Explain for CommandError {
             Self::Program(_) => Some("pass `--program ARCH=FILE`".to_owned()),
             Self::Root { .. } => Some("run khimg node as root, with the directory of a whole system".to_owned()),
             Self::Unfit { .. } => Some("each failed check says what to do".to_owned()),
-            Self::Write { .. } | Self::Runtime(_) => None,
+            Self::NoToken => Some("give it what `khimg secrets show --token` prints".to_owned()),
+            Self::Write { .. } | Self::Read { .. } | Self::Runtime(_) => None,
         }
     }
 }

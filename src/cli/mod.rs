@@ -17,6 +17,7 @@ mod schema;
 mod secrets;
 mod show;
 mod store;
+mod token;
 
 use clap::{Args, Parser, Subcommand};
 

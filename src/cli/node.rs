@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::failure::CommandError;
 use super::project::wait;
+use super::token::{self, TokenCommand};
 use super::{Failure, Output};
 
 /// On a node: install a bundle, go back, look
@@ -49,6 +50,8 @@ pub enum NodeCommand {
     Up,
     /// Say what on this machine keeps Kubernetes from running
     Check,
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +100,7 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
             let reporter = output.reporter();
             wait(output, async { Ok(up(&state, reporter).await?) })?;
         }
+        NodeCommand::Token(command) => token::run(command, output)?,
         NodeCommand::Check => {
             let findings = check::check();
             if output.json() {

@@ -68,9 +68,12 @@ pub struct ClusterFile {
     /// How seeds get onto machines.
     #[serde(default)]
     pub seed: SeedFile,
-    /// How long after the first boot a seed may still join: a number with m, h or d, such as 30d.
+    /// How long after the cluster's formation a seed may still join: a number with m, h or d, such as 30d.
     #[serde(default = "default::join_until")]
     pub join_until: String,
+    /// How long the token of all seeds lives while no master renews it, which they do until joinUntil has passed.
+    #[serde(default = "default::token_life")]
+    pub token_life: String,
     /// The machines, at most 5000: beyond that Kubernetes itself is not tested (its documentation, "Considerations for large clusters").
     #[schemars(length(min = 1, max = 5000))]
     pub nodes: Vec<NodeFile>,
@@ -348,5 +351,9 @@ pub mod default {
     /// `joinUntil`.
     pub fn join_until() -> String {
         "30d".to_owned()
+    }
+    /// `tokenLife`: kubeadm's own default.
+    pub fn token_life() -> String {
+        "24h".to_owned()
     }
 }

@@ -85,8 +85,10 @@ pub struct Cluster {
     pub depots: Vec<String>,
     /// How machines are given their seeds.
     pub seeding: Seeding,
-    /// For how long after its first boot a seed may still join.
+    /// For how long after the cluster's formation a seed may still join.
     pub join_until: jiff::SignedDuration,
+    /// For how long the seeds' token lives while no master renews it.
+    pub token_life: jiff::SignedDuration,
     /// All machines, in the order of the file.
     pub nodes: Vec<Node>,
 }

@@ -132,6 +132,14 @@ pub enum NodeError {
         /// How long it had.
         seconds: u64,
     },
+    /// Others were faster again and again.
+    #[error("the {what} was changed by others {tries} times while this node tried to")]
+    Contended {
+        /// Which object.
+        what: &'static str,
+        /// How often this node tried.
+        tries: u32,
+    },
     /// A server of the cluster gave no useful answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -153,6 +161,7 @@ impl Explain for NodeError {
             }
             Self::Bundle { source } => source.exit(),
             Self::Call(source) => source.exit(),
+            Self::Contended { .. } => Exit::Network,
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
             Self::NothingBefore => Exit::BadInput,
@@ -185,6 +194,7 @@ impl Explain for NodeError {
             Self::Secrets(source) => return source.hint(),
             Self::Listen { address, .. } => format!("see who listens there: ss -ltnp 'sport = :{}'", address.port()),
             Self::NotStarted { what, .. } => format!("see `journalctl -u kubelet` and the log of {what} below /var/log/pods"),
+            Self::Contended { .. } => "run the same command again".to_owned(),
             Self::Io { .. } | Self::Command { .. } | Self::Identity { .. } | Self::NoMajority => return None,
         })
     }

@@ -26,6 +26,7 @@ mod place;
 pub mod record;
 pub mod state;
 pub mod status;
+pub mod token;
 mod units;
 mod unpack;
 pub mod up;

@@ -70,8 +70,16 @@ pub struct NodeFile {
     pub endpoint: EndpointAddress,
     /// For how many seconds after the cluster's formation a node may still join with the seed's token.
     pub join_seconds: u64,
+    /// For how many seconds that token lives while no master renews it.
+    #[serde(default = "day")]
+    pub token_seconds: u64,
     /// All nodes of the cluster, this one too, in the order of the cluster file.
     pub nodes: Vec<Member>,
+}
+
+/// In files of an older khimg.
+fn day() -> u64 {
+    24 * 60 * 60
 }
 
 /// How the API is reached.
@@ -134,6 +142,7 @@ impl NodeFile {
                 port: cluster.endpoint.port,
             },
             join_seconds: u64::try_from(cluster.join_until.as_secs()).unwrap_or_default(),
+            token_seconds: u64::try_from(cluster.token_life.as_secs()).unwrap_or_default(),
             nodes: cluster
                 .nodes
                 .iter()

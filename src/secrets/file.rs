@@ -1,14 +1,14 @@
 //! The secrets as a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Authority, KeyPair, Secret, Secrets, SecretsError};
+use super::{Authority, KeyPair, Secret, Secrets, SecretsError, Token};
 use crate::input;
 
 /// Far above what a real one has.
@@ -106,12 +106,15 @@ fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
         return Err(unsound(format!("its version is {}, and this khimg knows only 1", read.version)));
     }
     let authority = |read: ReadAuthority| Authority { certificate: read.certificate, key: read.key };
+    let Some(token) = Token::parse(read.token.expose()) else {
+        return Err(unsound("`token` is not of the form [a-z0-9]{6}.[a-z0-9]{16}".to_owned()));
+    };
     let secrets = Secrets {
         ca: authority(read.ca),
         etcd_ca: authority(read.etcd_ca),
         front_proxy_ca: authority(read.front_proxy_ca),
         service_account: KeyPair { public: read.service_account.public, private: read.service_account.private },
-        token: read.token,
+        token,
         vrrp_password: read.vrrp_password,
         stand_in: false,
     };
@@ -125,19 +128,10 @@ fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
             return Err(unsound(format!("`{name}`: {fault}")));
         }
     }
-    if !is_token(secrets.token.expose()) {
-        return Err(unsound("`token` is not of the form [a-z0-9]{6}.[a-z0-9]{16}".to_owned()));
-    }
     if !is_password(secrets.vrrp_password.expose()) {
         return Err(unsound("`vrrpPassword` is not of 1 to 8 letters and digits".to_owned()));
     }
     Ok(secrets)
-}
-
-fn is_token(text: &str) -> bool {
-    let part =
-        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    text.split_once('.').is_some_and(|(id, secret)| part(id, 6) && part(secret, 16))
 }
 
 fn is_password(text: &str) -> bool {
@@ -147,25 +141,62 @@ fn is_password(text: &str) -> bool {
 /// Writes `secrets` to `path` at once and whole, with mode 0600. `false` if a file was there first, which stays.
 pub(super) fn write_new(path: &Path, secrets: &Secrets) -> Result<bool, SecretsError> {
     let io = |source| SecretsError::Io { action: "write", path: path.to_owned(), source };
-    let text = Zeroizing::new(serialise(secrets).map_err(|error| io(io::Error::other(error)))?);
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".secrets-")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(directory)
-        .map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    match file.persist_noclobber(path) {
+    match prepare(path, secrets)?.persist_noclobber(path) {
         Ok(_) => {}
         Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         Err(failed) => return Err(io(failed.error)),
     }
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+    flush(path).map_err(io)?;
     Ok(true)
+}
+
+/// Puts `secrets` in the place of those at `path`, which get the first free number behind their name. At every moment there
+/// is a whole file at `path`.
+pub(super) fn replace(path: &Path, secrets: &Secrets) -> Result<PathBuf, SecretsError> {
+    let io = |source| SecretsError::Io { action: "replace", path: path.to_owned(), source };
+    let new = prepare(path, secrets)?;
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    let mut number = 1;
+    let kept = loop {
+        let kept = numbered(number);
+        match fs::hard_link(path, &kept) {
+            Ok(()) => break kept,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(io(error)),
+        }
+    };
+    new.persist(path).map_err(|failed| io(failed.error))?;
+    flush(path).map_err(io)?;
+    Ok(kept)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn flush(path: &Path) -> io::Result<()> {
+    File::open(directory(path)).and_then(|directory| directory.sync_all())
+}
+
+/// A whole file beside `path`, on disk.
+fn prepare(path: &Path, secrets: &Secrets) -> Result<tempfile::NamedTempFile, SecretsError> {
+    let io = |source| SecretsError::Io { action: "write", path: path.to_owned(), source };
+    let text = Zeroizing::new(serialise(secrets).map_err(|error| io(io::Error::other(error)))?);
+    let mut file = tempfile::Builder::new()
+        .prefix(".secrets-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(directory(path))
+        .map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    Ok(file)
 }
 
 fn serialise(secrets: &Secrets) -> Result<String, serde_saphyr::SerializeError> {
@@ -213,6 +244,34 @@ mod tests {
     }
 
     #[test]
+    fn rotation_keeps_what_was_there() {
+        use super::super::Rotation;
+        let folder = folder();
+        let path = folder.path().join("secrets.yaml");
+        let first = Secrets::create(&path, KeyAlgorithm::Rsa2048).expect("makes");
+        let (second, kept) = Secrets::rotate(&path, Rotation::Token).expect("rotates");
+        assert_eq!(kept, folder.path().join("secrets.yaml.1"));
+        assert_eq!(Secrets::load(&kept).expect("reads").token.expose(), first.token.expose());
+        assert_eq!(Secrets::load(&path).expect("reads").token.expose(), second.token.expose());
+        assert_ne!(second.token.id(), first.token.id());
+        assert_ne!(second.vrrp_password.expose(), first.vrrp_password.expose());
+        assert_eq!(second.ca_hash().expect("hash"), first.ca_hash().expect("hash"));
+        assert_eq!(second.service_account.private.expose(), first.service_account.private.expose());
+        let (third, kept) = Secrets::rotate(&path, Rotation::Everything).expect("rotates");
+        assert_eq!(kept, folder.path().join("secrets.yaml.2"));
+        assert_ne!(third.ca_hash().expect("hash"), first.ca_hash().expect("hash"));
+        // The same kind of key.
+        assert_eq!(third.ca.algorithm().expect("known"), KeyAlgorithm::Rsa2048);
+        for name in ["secrets.yaml", "secrets.yaml.1", "secrets.yaml.2"] {
+            let mode = std::fs::metadata(folder.path().join(name)).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 3, "no temporary file stays");
+        let missing = folder.path().join("none.yaml");
+        assert!(matches!(Secrets::rotate(&missing, Rotation::Token), Err(SecretsError::Missing { .. })));
+    }
+
+    #[test]
     fn refuses_what_others_can_read() {
         let folder = folder();
         let path = folder.path().join("secrets.yaml");
@@ -232,7 +291,7 @@ mod tests {
         let path = Path::new("secrets.yaml");
         assert!(parse(path, &good).is_ok());
         let swapped = Secrets { ca: Authority { key: other.ca.key.clone(), ..secrets.ca.clone() }, ..secrets.clone() };
-        let token = secrets.token.expose().clone();
+        let token = secrets.token.expose().to_owned();
         let bad = [
             (serialise(&swapped).expect("serialises"), "does not belong"),
             (good.replace("version: 1", "version: 2"), "version is 2"),
@@ -245,18 +304,6 @@ mod tests {
             let shown = format!("{error} {error:?}");
             assert!(shown.contains(expected), "{shown}");
             assert!(!shown.contains("SECRET") && !shown.contains("PRIVATE") && !shown.contains("hidden"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn tokens_have_their_form() {
-        for _ in 0..50 {
-            let secrets = super::super::pki::random_text(16);
-            assert!(is_token(&format!("abc123.{secrets}")));
-        }
-        assert!(is_token(Secrets::stand_in().token.expose()));
-        for bad in ["", "abc.def", "ABC123.0123456789abcdef", "abc123.0123456789abcde", "abc1230123456789abcdef"] {
-            assert!(!is_token(bad), "{bad}");
         }
     }
 }

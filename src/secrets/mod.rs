@@ -6,12 +6,14 @@
 mod file;
 mod pki;
 mod secret;
+mod token;
 
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Explain};
 pub use pki::{Authority, KeyAlgorithm, KeyPair, Usage, certificate_hash};
 pub use secret::Secret;
+pub use token::Token;
 
 /// The name of the file, beside the cluster file.
 pub const FILE_NAME: &str = "secrets.yaml";
@@ -27,8 +29,8 @@ pub struct Secrets {
     pub front_proxy_ca: Authority,
     /// Signs the tokens of service accounts; always RSA.
     pub service_account: KeyPair,
-    /// Bootstrap token, `[a-z0-9]{6}.[a-z0-9]{16}`.
-    pub token: Secret<String>,
+    /// What nodes join with.
+    pub token: Token,
     /// Password of VRRP version 2, 8 characters: keepalived reads no more. Version 3 has none.
     pub vrrp_password: Secret<String>,
     /// Whether these are marks in the place of secrets, for a dry run.
@@ -47,8 +49,8 @@ impl Secrets {
             front_proxy_ca: Authority::generate("front-proxy-ca", algorithm)?,
             // kubeadm 1.20 refuses anything else here (cmd/kubeadm/app/util/pkiutil, `isn't in RSA format`).
             service_account: KeyPair::generate(KeyAlgorithm::Rsa2048)?,
-            token: Secret::new(format!("{}.{}", pki::random_text(6), pki::random_text(16))),
-            vrrp_password: Secret::new(pki::random_text(8)),
+            token: Token::generate(),
+            vrrp_password: new_password(),
             stand_in: false,
         })
     }
@@ -83,6 +85,21 @@ impl Secrets {
         if file::write_new(path, &secrets)? { Ok(secrets) } else { Self::load(path) }
     }
 
+    /// Replaces the secrets in the file at `path` by new ones, and gives them with the place where the old ones are now: the
+    /// same name with the first free number behind it. A running cluster knows nothing of this.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; the files cannot be written.
+    pub fn rotate(path: &Path, rotation: Rotation) -> Result<(Self, PathBuf), SecretsError> {
+        let old = Self::load(path)?;
+        let new = match rotation {
+            Rotation::Token => Self { token: Token::generate(), vrrp_password: new_password(), ..old },
+            Rotation::Everything => Self::generate(old.ca.algorithm()?)?,
+        };
+        let kept = file::replace(path, &new)?;
+        Ok((new, kept))
+    }
+
     /// Marks in the place of secrets, always the same: for a dry run, which must neither need nor make any.
     ///
     /// The certificate is a real one, so that programs can check the files around it; its key has never been kept.
@@ -94,15 +111,10 @@ impl Secrets {
             etcd_ca: authority(),
             front_proxy_ca: authority(),
             service_account: KeyPair { public: mark("public key"), private: Secret::new(mark("private key")) },
-            token: Secret::new("stand0.in00not0a0secret".to_owned()),
+            token: Token::stand_in(),
             vrrp_password: Secret::new("STAND-IN".to_owned()),
             stand_in: true,
         }
-    }
-
-    /// The public half of the token, by which the cluster names it.
-    pub fn token_id(&self) -> &str {
-        self.token.expose().split_once('.').map_or("", |(id, _)| id)
     }
 
     /// The pin of the cluster's CA, as `kubeadm join` takes it: `sha256:` and the digest of its public key.
@@ -112,6 +124,19 @@ impl Secrets {
     pub fn ca_hash(&self) -> Result<String, SecretsError> {
         certificate_hash(&self.ca.certificate)
     }
+}
+
+/// What is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// The token and the VRRP password.
+    Token,
+    /// The authorities as well: another cluster.
+    Everything,
+}
+
+fn new_password() -> Secret<String> {
+    Secret::new(pki::random_text(8))
 }
 
 fn mark(what: &str) -> String {

@@ -1,7 +1,7 @@
 //! Certificate authorities and key pairs, as kubeadm wants to find them under `/etc/kubernetes/pki`.
 
 use jiff::civil::Date;
-use jiff::{ToSpan, tz::TimeZone};
+use jiff::{Span, ToSpan, tz::TimeZone};
 use rand::RngExt;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, RsaKeySize,
@@ -61,12 +61,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyCertSign];
-        set_validity(&mut params, YEARS);
+        set_validity(&mut params, YEARS.years());
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
     }
 
-    /// A certificate that this authority signs, with a new key, for a server, a client or both; valid for a year.
+    /// A certificate that this authority signs, with a new key, for a server, a client or both; valid for a year, or for
+    /// a day if it is an administrator's.
     ///
     /// For the certificates of etcd's members and of the API server towards them (kubernetes/website,
     /// setup-ha-etcd-with-kubeadm). Everything else kubeadm issues itself.
@@ -83,14 +84,29 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = match usage {
-            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Client | Usage::Administrator => vec![ExtendedKeyUsagePurpose::ClientAuth],
             // etcd's gateway calls its own server with the server's certificate.
             Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         };
         params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, 1);
+        set_validity(&mut params, 1.year());
+        if usage == Usage::Administrator {
+            params.distinguished_name.push(DnType::OrganizationName, DnValue::Utf8String("system:masters".to_owned()));
+            set_validity(&mut params, 1.day());
+        }
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
+    }
+
+    /// The kind of its key.
+    ///
+    /// # Errors
+    /// The key is a stand-in.
+    pub(super) fn algorithm(&self) -> Result<KeyAlgorithm, SecretsError> {
+        let failed = |source| SecretsError::Generate { what: "an authority like the one before".to_owned(), source };
+        let key = rcgen::KeyPair::from_pem(self.key.expose()).map_err(failed)?;
+        let is_rsa = key.is_compatible(&rcgen::PKCS_RSA_SHA256);
+        Ok(if is_rsa { KeyAlgorithm::Rsa2048 } else { KeyAlgorithm::EcdsaP256 })
     }
 
     /// Why this is no authority whose key fits its certificate; `None` if it is one.
@@ -117,6 +133,8 @@ pub enum Usage {
     Client,
     /// To show to clients, and to other members.
     Server,
+    /// To show to API servers, by whoever may do everything there (`system:masters`); for a day.
+    Administrator,
 }
 
 fn named(common_name: &str) -> rcgen::DistinguishedName {
@@ -125,12 +143,12 @@ fn named(common_name: &str) -> rcgen::DistinguishedName {
     name
 }
 
-/// From yesterday, because a node's clock may lag, for so many years from today.
-fn set_validity(params: &mut CertificateParams, years: i32) {
+/// From yesterday, because a node's clock may lag, for so long from today.
+fn set_validity(params: &mut CertificateParams, time: Span) {
     // Dates of jiff are valid in the calendar, so rcgen cannot refuse them.
     let parts = |date: Date| (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
     let today = crate::clock::now().to_zoned(TimeZone::UTC).date();
-    let (first, last) = (parts(today.saturating_sub(1.day())), parts(today.saturating_add(years.years())));
+    let (first, last) = (parts(today.saturating_sub(1.day())), parts(today.saturating_add(time)));
     params.not_before = rcgen::date_time_ymd(first.0, first.1, first.2);
     params.not_after = rcgen::date_time_ymd(last.0, last.1, last.2);
 }

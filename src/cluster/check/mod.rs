@@ -104,6 +104,7 @@ impl Check<'_> {
         let depots = source::depots(self, &file.depots);
         let seeding = seeding::check(self, file);
         let join_until = self.accept("/joinUntil", version::join_until(&file.join_until));
+        let token_life = self.accept("/tokenLife", version::token_life(&file.token_life));
         Some(Cluster {
             name: name?,
             kubernetes: kubernetes?,
@@ -121,6 +122,7 @@ impl Check<'_> {
             depots: depots?,
             seeding: seeding?,
             join_until: join_until?,
+            token_life: token_life?,
             nodes: nodes.into_iter().collect::<Option<_>>()?,
         })
     }

@@ -42,9 +42,22 @@ pub(super) fn kubernetes(check: &mut Check<'_>, text: &str) -> Option<VersionReq
 /// credential that lives longer than a year outlives the certificates that it leads to.
 const JOIN_BOUNDS: std::ops::RangeInclusive<i64> = 15..=365 * 24 * 60;
 
-/// A time such as `30d`, `12h` or `90m`.
+/// The shortest and the longest time that the token lives while no master renews it, in minutes. A token that lives long
+/// without them is one that nobody can take back while they are off.
+const LIFE_BOUNDS: std::ops::RangeInclusive<i64> = 1..=7 * 24 * 60;
+
+/// How long after the cluster's formation a seed may join.
 pub(super) fn join_until(text: &str) -> Result<SignedDuration, Refusal> {
-    let help = "write a whole number with m, h or d, between 15m and 365d, such as 30d";
+    length(text, &JOIN_BOUNDS, "write a whole number with m, h or d, between 15m and 365d, such as 30d")
+}
+
+/// How long the token lives without being renewed.
+pub(super) fn token_life(text: &str) -> Result<SignedDuration, Refusal> {
+    length(text, &LIFE_BOUNDS, "write a whole number with m, h or d, between 1m and 7d, such as 24h")
+}
+
+/// A time such as `30d`, `12h` or `90m`.
+fn length(text: &str, bounds: &std::ops::RangeInclusive<i64>, help: &'static str) -> Result<SignedDuration, Refusal> {
     let malformed = || Refusal::new(format!("{text:?} is not a length of time"), help);
     let unit = match text.bytes().last() {
         Some(b'm') => 1,
@@ -58,10 +71,8 @@ pub(super) fn join_until(text: &str) -> Result<SignedDuration, Refusal> {
     }
     let minutes = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
     match minutes {
-        Some(minutes) if JOIN_BOUNDS.contains(&minutes) => Ok(SignedDuration::from_mins(minutes)),
-        Some(minutes) if minutes < *JOIN_BOUNDS.start() => {
-            Err(Refusal::new(format!("{text} is too short to join"), help))
-        }
+        Some(minutes) if bounds.contains(&minutes) => Ok(SignedDuration::from_mins(minutes)),
+        Some(minutes) if minutes < *bounds.start() => Err(Refusal::new(format!("{text} is too short to join"), help)),
         _ => Err(Refusal::new(format!("{text} is too long for a credential"), help)),
     }
 }
@@ -91,6 +102,11 @@ mod tests {
             "1é",
         ] {
             assert!(join_until(bad).is_err(), "{bad}");
+        }
+        assert_eq!(token_life("1m"), Ok(SignedDuration::from_mins(1)));
+        assert_eq!(token_life("7d"), Ok(SignedDuration::from_hours(168)));
+        for bad in ["0m", "8d", "24", "forever"] {
+            assert!(token_life(bad).is_err(), "{bad}");
         }
     }
 }

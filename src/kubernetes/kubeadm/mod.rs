@@ -102,9 +102,9 @@ impl Settings<'_> {
     pub fn init(&self, node: &Node) -> Result<String, KubeadmError> {
         let init = InitConfiguration {
             bootstrap_tokens: vec![BootstrapToken {
-                token: self.secrets.token.expose().clone(),
+                token: self.secrets.token.expose().to_owned(),
                 description: "khimg: joins the nodes of the cluster file".to_owned(),
-                ttl: go_duration(self.cluster.join_until),
+                ttl: go_duration(self.cluster.token_life.min(self.cluster.join_until)),
                 usages: vec!["signing", "authentication"],
                 groups: vec!["system:bootstrappers:kubeadm:default-node-token"],
             }],
@@ -136,7 +136,7 @@ impl Settings<'_> {
         let join = JoinConfiguration {
             discovery: Discovery {
                 bootstrap_token: TokenDiscovery {
-                    token: self.secrets.token.expose().clone(),
+                    token: self.secrets.token.expose().to_owned(),
                     api_server_endpoint: self.endpoint(),
                     ca_cert_hashes: vec![self.secrets.ca_hash()?],
                 },

@@ -48,6 +48,7 @@ fn cluster(minor: u16) -> Cluster {
         depots: Vec::new(),
         seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
+        token_life: jiff::SignedDuration::from_hours(24),
         nodes: vec![
             node("m1", Role::Master, "192.168.30.11/24"),
             node("m2", Role::Master, "192.168.30.12/24"),

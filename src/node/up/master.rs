@@ -7,7 +7,7 @@ use super::control_plane::{ControlPlane, Membership};
 use super::identity::Identity;
 use super::marks::{Mark, Marks};
 use super::observe::observe;
-use super::{Node, Pause, agent, disk, is_ready, membership};
+use super::{Node, Pause, agent, disk, is_ready, membership, tokens};
 use crate::kubernetes::quirks;
 use crate::node::decision::{Action, Waiting, decide};
 use crate::node::error::NodeError;
@@ -43,11 +43,18 @@ async fn become_ready(control_plane: &ControlPlane<'_>) -> Result<(), (&'static 
     let kube = control_plane.own_server().map_err(at("reach the API server"))?;
     wait_for_server(control_plane, &kube).await;
     control_plane.cluster(&kube).await.map_err(at("set up the cluster"))?;
-    control_plane.known(&kube, &mut marks).await.map_err(at("register this node"))?;
-    node.wait_until_ready(&kube).await;
-    node.teller.ready();
-    stay(control_plane, &kube).await;
-    Ok(())
+    let remain = async {
+        control_plane.known(&kube, &mut marks).await.map_err(at("register this node"))?;
+        node.wait_until_ready(&kube).await;
+        node.teller.ready();
+        stay(control_plane, &kube).await;
+        Ok(())
+    };
+    // The others need their tokens whether this node is ready or not.
+    tokio::select! {
+        remained = remain => remained,
+        never = tokens::keep(node, &kube) => match never {},
+    }
 }
 
 /// Decides and acts until etcd has data here.

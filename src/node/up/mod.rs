@@ -22,6 +22,7 @@ mod prepare;
 mod program;
 pub mod progress;
 mod service;
+mod tokens;
 mod view;
 mod worker;
 

@@ -205,6 +205,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),
         join_until: jiff::SignedDuration::from_hours(720),
+        token_life: jiff::SignedDuration::from_hours(24),
         nodes: Vec::new(),
     }
 }

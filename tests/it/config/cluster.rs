@@ -108,6 +108,7 @@ const ROWS: &[Row] = &[
     bad("no time", &[("30d", "a month")], 11, &["\"a month\" is not a length of time", "such as 30d"]),
     bad("time too short", &[("30d", "5m")], 11, &["5m is too short", "15m"]),
     bad("time too long", &[("30d", "9999d")], 11, &["9999d is too long", "365d"]),
+    bad("token life too long", &[("joinUntil: 30d", "joinUntil: 30d\ntokenLife: 30d")], 12, &["30d is too long", "7d"]),
     // Addresses
     bad("no prefix length", &[("192.168.30.21/24", "192.168.30.21")], 16, &["lacks the prefix length", "write 192.168.30.21/24"]),
     bad("not an address", &[("192.168.30.21/24", "worker-1/24")], 16, &["\"worker-1/24\" is not an address with a prefix length"]),
@@ -269,6 +270,7 @@ fn the_examples_defaults_are_the_defaults() {
         "mirrors: ",
         "platform: ",
         "joinUntil: ",
+        "tokenLife: ",
     ];
     let nested = [
         "  mode: ",

@@ -14,3 +14,6 @@ mod install;
 
 // The servers that it talks to.
 mod calls;
+
+// What nodes join with.
+mod token;

@@ -74,6 +74,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
         depots: vec!["http://192.168.30.2:8080/public".to_owned()],
         seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
+        token_life: jiff::SignedDuration::from_hours(24),
         nodes,
     }
 }

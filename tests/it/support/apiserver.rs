@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use khimg::node::call::Credentials;
 use khimg::node::kube::Kube;
-use khimg::secrets::{KeyAlgorithm, KeyPair, Usage};
+use khimg::secrets::{Authority, KeyAlgorithm, KeyPair, Usage};
 use reqwest::Url;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::daemon::{Daemon, run};
@@ -52,8 +53,14 @@ pub struct ApiServer {
 impl ApiServer {
     /// Starts one; nothing where there is no etcd.
     pub fn start() -> Option<Self> {
+        let authority = Authority::generate("kubernetes", KeyAlgorithm::EcdsaP256).expect("an authority");
+        Self::start_with(&authority)
+    }
+
+    /// The same, of a cluster with this authority.
+    pub fn start_with(authority: &Authority) -> Option<Self> {
         let etcd = Servers::start(1)?;
-        let (pki, address) = (Pki::new("kubernetes"), loopback());
+        let (pki, address) = (Pki::of(authority.clone()), loopback());
         pki.issue("apiserver", &[address.to_string()], Usage::Server);
         etcd.pki.issue("apiserver", &[], Usage::Client);
         let accounts = KeyPair::generate(KeyAlgorithm::Rsa2048).expect("a key pair");
@@ -106,6 +113,21 @@ impl ApiServer {
     /// The authority alone.
     pub fn nobody(&self) -> Credentials {
         Credentials::from_files(&self.pki.file("ca.crt"), None).expect("credentials")
+    }
+
+    /// A kubeconfig of an administrator, in `directory`.
+    pub fn kubeconfig(&self, directory: &Path) -> PathBuf {
+        let (path, file) = (directory.join("admin.conf"), |name: &str| self.file(name).display().to_string());
+        let cluster = json!({"server": self.url, "certificate-authority": file("ca.crt")});
+        let user = json!({"client-certificate": file("admin.crt"), "client-key": file("admin.key")});
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": cluster}],
+            "users": [{"name": "it", "user": user}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        });
+        fs::write(&path, config.to_string()).expect("written");
+        path
     }
 
     /// One of the authority's files.

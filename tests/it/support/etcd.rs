@@ -30,7 +30,11 @@ pub struct Pki {
 impl Pki {
     /// A new authority.
     pub fn new(name: &str) -> Self {
-        let authority = Authority::generate(name, KeyAlgorithm::EcdsaP256).expect("an authority");
+        Self::of(Authority::generate(name, KeyAlgorithm::EcdsaP256).expect("an authority"))
+    }
+
+    /// One that exists.
+    pub fn of(authority: Authority) -> Self {
         let pki = Self { directory: tempfile::tempdir().expect("a directory"), authority };
         pki.write("ca", &pki.authority);
         pki

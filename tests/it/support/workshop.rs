@@ -243,6 +243,7 @@ fn cluster() -> Cluster {
         depots: Vec::new(),
         seeding: Seeding::default(),
         join_until: "720h".parse().expect("a duration"),
+        token_life: "24h".parse().expect("a duration"),
         nodes: Vec::new(),
     }
 }
