@@ -70,10 +70,12 @@ fn has_all_digests() {
 fn pins_the_files_of_components() {
     let catalog = built_in();
     for (name, component) in &catalog.components {
-        let exact = component.offers.iter().filter(|offer| offer.source.name() == "file").map(|offer| &offer.version);
-        let own = component.files.iter().map(|file| &file.version);
-        for version in exact.chain(own).filter(|version| !version.contains('{')) {
-            for file in &component.files {
+        let offered: Vec<&String> =
+            component.offers.iter().filter(|offer| offer.source.name() == "file").map(|offer| &offer.version).collect();
+        for file in &component.files {
+            let own = vec![&file.version];
+            let versions = if file.version == "{version}" { &offered } else { &own };
+            for version in versions.iter().copied().filter(|version| !version.contains('{')) {
                 for arch in Arch::ALL {
                     let known = catalog.digests.get(&file.name).and_then(|arches| arches.get(&arch));
                     assert!(

@@ -170,10 +170,10 @@ fn refusals() {
     }
     let table = [
         (
-            require(&choose("containerd", Some(Packaging::File), None), &catalog, None),
+            require(&choose("containerd", Some(Packaging::Package), None), &catalog, None),
             Exit::Unsupported,
-            "the catalogue has no plain file of containerd for Kubernetes 1.34.2 on debian-12-amd64",
-            "write `source: vendor` below `components: containerd`",
+            "the catalogue has no package of containerd for Kubernetes 1.34.2 on debian-12-amd64",
+            "write `source: file` or `source: vendor` below `components: containerd`",
         ),
         (
             require(&choose("etcd", Some(Packaging::Package), None), &catalog, Some(&[Role::Etcd])),

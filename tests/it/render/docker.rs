@@ -1,12 +1,9 @@
 //! Docker Engine as the runtime.
 
 use khimg::cluster::{Cni, EndpointMode, Role};
-use khimg::inventory::Inventory;
 use khimg::render::tree::Entry;
-use khimg::render::{Inputs, render};
-use khimg::secrets::Secrets;
 
-use super::fixture::{catalog, cluster, dry_run, lock, overlays, profiles, with_docker};
+use super::fixture::{cluster, dry_run, lock, locked, with_docker};
 use crate::support::dockerd::Dockerd;
 
 /// A real dockerd takes its configuration, and understands it as it is meant.
@@ -37,17 +34,7 @@ fn docker_has_a_shim_from_1_24_on() {
     let rendered = |minor| {
         let (cluster, mut lock) = (with_docker(cluster(EndpointMode::Stacked, Cni::Bridge), minor), lock());
         lock.kubernetes = Some(khimg::cluster::KubernetesVersion { minor, patch: 2 });
-        let (catalog, profiles, overlays, secrets) = (catalog(), profiles(), overlays(), Secrets::stand_in());
-        let inventory = &Inventory::of_lock(&lock);
-        let inputs = Inputs {
-            cluster: &cluster,
-            profiles: &profiles,
-            catalog: &catalog,
-            inventory,
-            overlays: &overlays,
-            secrets: &secrets,
-        };
-        let rendered = render(&inputs, None, None).unwrap_or_else(|error| panic!("{error}"));
+        let rendered = locked(&cluster, &lock);
         let worker = rendered.roles.iter().find(|role| role.role == Role::Worker).expect("a role").enable.clone();
         let files = rendered.all_files("worker-1").expect("a node");
         let text = |path: &str| {

@@ -101,6 +101,22 @@ fn image(name: &str, roles: &[Role]) -> Image {
     }
 }
 
+/// A package of the lock.
+pub fn package(name: &str, version: &str) -> Package {
+    Package {
+        target: target(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        arch: "amd64".to_owned(),
+        size: 1,
+        sha256: Digest::of(name.as_bytes()),
+        source: "debian".to_owned(),
+        path: "x".to_owned(),
+        proof: Proof::Catalogue,
+        why: Vec::new(),
+    }
+}
+
 pub fn lock() -> Lock {
     let (master, both) = ([Role::Master], [Role::Master, Role::Worker]);
     let images = [
@@ -114,24 +130,19 @@ pub fn lock() -> Lock {
         ("ghcr.io/flannel-io/flannel:v0.28.9", &both),
         ("ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3", &both),
     ];
-    let package = |name: &str| Package {
-        target: target(),
-        name: name.to_owned(),
-        version: "1".to_owned(),
-        arch: "amd64".to_owned(),
-        size: 1,
-        sha256: Digest::of(name.as_bytes()),
-        source: "kubernetes".to_owned(),
-        path: "x".to_owned(),
-        proof: Proof::Catalogue,
-        why: Vec::new(),
-    };
     Lock {
         version: 1,
         inputs: BTreeMap::new(),
         kubernetes: Some("1.20.2".parse().expect("a version")),
         repositories: Vec::new(),
-        packages: vec![package("kubernetes-cni"), package("kubelet")],
+        packages: vec![
+            package("containerd", "1.6.20~ds1-1+deb12u3"),
+            package("docker.io", "20.10.24+dfsg1-1+deb12u1"),
+            package("etcd-server", "3.4.23-4+b4"),
+            package("haproxy", "2.6.12-1+deb12u4"),
+            package("kubelet", "1.20.2-00"),
+            package("kubernetes-cni", "0.8.7-00"),
+        ],
         files: Vec::new(),
         images: images.iter().map(|(name, roles)| image(name, roles)).collect(),
     }
@@ -160,15 +171,28 @@ pub fn rendered(cluster: &Cluster, secrets: &Secrets) -> Rendered {
     try_render(cluster, &overlays(), &profiles(), secrets).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The same with another lock.
+pub fn locked(cluster: &Cluster, lock: &Lock) -> Rendered {
+    let inputs = (&overlays(), &profiles(), &Secrets::stand_in());
+    from_lock(cluster, inputs, lock).unwrap_or_else(|error| panic!("{error}"))
+}
+
 pub fn try_render(
     cluster: &Cluster,
     overlays: &Overlays,
     profiles: &Profiles,
     secrets: &Secrets,
 ) -> Result<Rendered, khimg::render::RenderError> {
-    let (catalog, lock) = (catalog(), lock());
-    let inputs =
-        Inputs { cluster, profiles, catalog: &catalog, inventory: &Inventory::of_lock(&lock), overlays, secrets };
+    from_lock(cluster, (overlays, profiles, secrets), &lock())
+}
+
+fn from_lock(
+    cluster: &Cluster,
+    (overlays, profiles, secrets): (&Overlays, &Profiles, &Secrets),
+    lock: &Lock,
+) -> Result<Rendered, khimg::render::RenderError> {
+    let inventory = &Inventory::of_lock(lock);
+    let inputs = Inputs { cluster, profiles, catalog: &catalog(), inventory, overlays, secrets };
     render(&inputs, None, None)
 }
 

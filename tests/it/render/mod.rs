@@ -12,3 +12,4 @@ mod programs;
 mod secrecy;
 pub mod seeds;
 mod stage0;
+mod versions;
