@@ -13,7 +13,7 @@ pub type Facts = BTreeMap<String, String>;
 
 /// The facts that have a fixed set of values. Beside them: `os` (an operating system of the catalogue), `kubernetes` (a range of
 /// minor versions) and `source.<component>` (`package`, `vendor`, `file` or `image`).
-const ENUMERATED: [(&str, &[&str]); 11] = [
+const ENUMERATED: [(&str, &[&str]); 12] = [
     ("role", &["master", "worker", "lb", "etcd"]),
     ("family", &["debian", "rhel"]),
     ("arch", &["amd64", "arm64"]),
@@ -23,6 +23,8 @@ const ENUMERATED: [(&str, &[&str]); 11] = [
     ("bootstrap", &["symmetric", "init-join"]),
     ("cni", &["flannel", "calico", "cilium", "bridge", "none"]),
     ("dns", &["coredns", "none"]),
+    // Who says what CoreDNS may do; `bounded`: also how much may be open at once.
+    ("dnsSettings", &["kubeadm", "own", "bounded"]),
     ("kubeProxy", &["iptables", "ipvs"]),
     // Only where the cluster file asks for one.
     ("kubeadmApi", &["v1beta1", "v1beta2", "v1beta3", "v1beta4"]),

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Bootstrap, Cni, Compat, ComponentChoice, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role, Runtime,
+    Bootstrap, Cni, Compat, ComponentChoice, Coredns, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role,
+    Runtime,
 };
 use crate::arch::Arch;
 
@@ -196,6 +197,9 @@ pub struct NetworkFile {
     /// How services reach their pods.
     #[serde(default = "default::kube_proxy")]
     pub kube_proxy: KubeProxy,
+    /// How much CoreDNS may do, where that is not what kubeadm sets.
+    #[serde(default)]
+    pub coredns: Coredns,
 }
 
 impl Default for NetworkFile {
@@ -207,6 +211,7 @@ impl Default for NetworkFile {
             cni: default::cni(),
             dns: default::dns(),
             kube_proxy: default::kube_proxy(),
+            coredns: Coredns::default(),
         }
     }
 }

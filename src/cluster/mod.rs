@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::arch::Arch;
 pub use compat::{Compat, KubeadmApi};
 pub use endpoint::{Endpoint, EndpointMode};
-pub use network::{Cni, Dns, KubeProxy, Network};
+pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use seeding::{Disc, Platform, Seeding};
 pub use version::{KubernetesVersion, VersionRequest};

@@ -167,6 +167,17 @@ pub fn has_kubelet_finalize(version: KubernetesVersion) -> bool {
     version.minor >= 17
 }
 
+/// Whether CoreDNS' own `forward` limits what is open, and `health` waits before it stops: in kubeadm's Corefile from 1.19 on
+/// (k/k cmd/kubeadm/app/phases/addons/dns/manifests.go).
+pub fn coredns_is_bounded(version: KubernetesVersion) -> bool {
+    version.minor >= 19
+}
+
+/// Whether CoreDNS has the `ready` plugin, and kubeadm's Deployment asks it (the same file, from 1.16 on).
+pub fn coredns_tells_ready(version: KubernetesVersion) -> bool {
+    version.minor >= 16
+}
+
 /// Whether namespaces are restricted by pod-security labels, which flannel's needs (PodSecurity, on from 1.23).
 pub fn has_pod_security(version: KubernetesVersion) -> bool {
     version.minor >= 23

@@ -3,7 +3,7 @@
 use super::Part;
 use super::require::offers;
 use crate::catalog::{Catalog, Facts};
-use crate::cluster::{Bootstrap, Cluster, Dns, EtcdMode, KubeProxy, Role, Runtime, Target};
+use crate::cluster::{Bootstrap, Cluster, Coredns, Dns, EtcdMode, KubeProxy, Role, Runtime, Target};
 
 /// All facts of `role` on `target`.
 pub fn facts(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
@@ -42,6 +42,11 @@ pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &T
         KubeProxy::Iptables => "iptables",
         KubeProxy::Ipvs => "ipvs",
     };
+    let dns_settings = match &cluster.network.coredns {
+        Coredns { max_concurrent: Some(_), .. } => "bounded",
+        wanted if *wanted == Coredns::default() => "kubeadm",
+        _ => "own",
+    };
     let known = [
         ("role", role.name()),
         ("os", &target.os),
@@ -53,6 +58,7 @@ pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &T
         ("bootstrap", bootstrap),
         ("cni", cluster.network.cni.name()),
         ("dns", dns),
+        ("dnsSettings", dns_settings),
         ("kubeProxy", kube_proxy),
     ];
     let mut facts: Facts = known.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

@@ -14,7 +14,7 @@ use super::images::Names;
 use super::node_file;
 use super::pods;
 use crate::catalog::{Catalog, Component, feature};
-use crate::cluster::{Cluster, Cni, Compat, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
+use crate::cluster::{Cluster, Cni, Compat, Coredns, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
 use crate::inventory::Inventory;
 use crate::kubernetes::{kubeadm, quirks};
 use crate::secrets::Secrets;
@@ -58,6 +58,8 @@ struct KubernetesView {
     cri_socket: &'static str,
     pod_security: bool,
     priority_classes_anywhere: bool,
+    coredns_is_bounded: bool,
+    coredns_tells_ready: bool,
     api_port: u16,
 }
 
@@ -103,6 +105,7 @@ struct NetworkView<'a> {
     cni: &'static str,
     kube_proxy: &'static str,
     cni_bin: &'static str,
+    coredns: &'a Coredns,
     /// Interfaces that carry the addresses of nodes with pods, each once.
     interfaces: std::collections::BTreeSet<&'a str>,
 }
@@ -166,6 +169,8 @@ impl<'a> RoleContext<'a> {
                 cri_socket: quirks::cri_socket(cluster.runtime, version),
                 pod_security: quirks::has_pod_security(version),
                 priority_classes_anywhere: quirks::has_priority_classes_anywhere(version),
+                coredns_is_bounded: quirks::coredns_is_bounded(version),
+                coredns_tells_ready: quirks::coredns_tells_ready(version),
                 api_port: kubeadm::API_PORT,
             },
             role: role.name(),
@@ -212,6 +217,7 @@ impl<'a> RoleContext<'a> {
                     crate::cluster::KubeProxy::Ipvs => "ipvs",
                 },
                 cni_bin: cni_bin(inventory, target),
+                coredns: &cluster.network.coredns,
                 interfaces: cluster
                     .nodes
                     .iter()

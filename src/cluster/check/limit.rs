@@ -50,6 +50,7 @@ fn place(cluster: &Cluster, fact: &str, role: Role, target: &Target) -> (u8, Str
         "endpoint" => (0, "/endpoint/mode".to_owned()),
         "etcd" => (0, "/etcd/mode".to_owned()),
         "bootstrap" => (0, "/bootstrap".to_owned()),
+        "dnsSettings" => (0, "/network/coredns".to_owned()),
         "kubeadmApi" => (0, "/compat/kubeadmApi".to_owned()),
         "kubernetes" => (2, "/kubernetes".to_owned()),
         "os" | "family" => (3, of_target("os")),

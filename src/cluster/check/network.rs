@@ -3,14 +3,15 @@
 use ipnet::IpNet;
 
 use super::{Check, Refusal, address, name};
-use crate::cluster::file::ClusterFile;
-use crate::cluster::{Network, Role};
+use crate::cluster::file::{ClusterFile, NetworkFile};
+use crate::cluster::{Coredns, Dns, Network, Role};
 
 pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile) -> Option<Network> {
     let written = &file.network;
     let pods = check.accept("/network/podSubnet", subnet(&written.pod_subnet));
     let services = check.accept("/network/serviceSubnet", subnet(&written.service_subnet));
     let dns_domain = check.accept("/network/dnsDomain", name::dns_domain(&written.dns_domain));
+    check_coredns(check, written);
     if let Some(services) = &services {
         check_services(check, services);
     }
@@ -37,7 +38,34 @@ pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile) -> Option<Network
         cni: written.cni,
         dns: written.dns,
         kube_proxy: written.kube_proxy,
+        coredns: written.coredns.clone(),
     })
+}
+
+fn check_coredns(check: &mut Check<'_>, written: &NetworkFile) {
+    let wanted = &written.coredns;
+    if written.dns == Dns::None && *wanted != Coredns::default() {
+        let help = "remove `coredns`, or write `dns: coredns`".to_owned();
+        check.bad_key("/network/coredns", "there is no CoreDNS with `dns: none`", help);
+    }
+    if let Some(text) = &wanted.memory {
+        check.accept("/network/coredns/memory", mebibytes(text));
+    }
+}
+
+/// An amount of memory as Kubernetes writes it, in Mi or Gi: CoreDNS does not start with less than 64 MiB, and nobody means more
+/// than 64 GiB.
+fn mebibytes(text: &str) -> Result<(), Refusal> {
+    let help = "write a whole number with Mi or Gi, between 64Mi and 64Gi, such as 512Mi";
+    let units = [("Mi", 1_u64), ("Gi", 1024)];
+    let amount = units.iter().find_map(|(unit, factor)| {
+        let digits = text.strip_suffix(unit).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()?.checked_mul(*factor)
+    });
+    match amount {
+        Some(64..=65_536) => Ok(()),
+        _ => Err(Refusal::new(format!("{text:?} is not an amount of memory that CoreDNS can have"), help)),
+    }
 }
 
 const APART: &str =

@@ -39,6 +39,7 @@ fn cluster(minor: u16) -> Cluster {
             cni: Cni::Flannel,
             dns: Dns::Coredns,
             kube_proxy: KubeProxy::Iptables,
+            coredns: crate::cluster::Coredns::default(),
         },
         mirrors: Vec::new(),
         mirror_definitions: BTreeMap::new(),

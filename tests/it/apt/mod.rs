@@ -196,6 +196,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
             cni: Cni::Flannel,
             dns: Dns::Coredns,
             kube_proxy: KubeProxy::Iptables,
+            coredns: khimg::cluster::Coredns::default(),
         },
         mirrors: order.to_vec(),
         mirror_definitions: BTreeMap::new(),

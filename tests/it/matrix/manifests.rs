@@ -2,7 +2,7 @@
 //! server takes every object.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use khimg::arch::Arch;
@@ -10,6 +10,7 @@ use khimg::cluster::Role;
 use khimg::secrets::Secrets;
 
 use super::fixture::{BuiltIn, Cell};
+use crate::render::fixture::unpack;
 
 /// The manifests of a master, in the order in which they are applied.
 fn manifests(built_in: &BuiltIn, cell: &Cell) -> (Vec<(String, String)>, BTreeSet<String>) {
@@ -54,6 +55,69 @@ fn kubernetes() -> Option<PathBuf> {
     built.filter(|bin| bin.join("kube-apiserver").exists() && bin.join("kubectl").exists()).max()
 }
 
+/// What `script` says with a real etcd and API server of 1.20.2 that `ask` reaches, in namespaces of their own.
+fn with_server(test: &str, bin: &Path, script: &str) -> Option<String> {
+    let script = format!(
+        r#"mount -t tmpfs tmpfs /mnt && cd /mnt && ip link set lo up && ip link add ens160 type bridge && \
+           ip address add 192.168.30.11/24 dev ens160 && ip link set ens160 up && ip route add default via 192.168.30.1 || exit 9
+           etcd --data-dir /mnt/etcd --logger zap --log-level error >etcd.log 2>&1 & etcd=$!
+           openssl genrsa -out sa.key 2048 2>/dev/null
+           echo "token,admin,admin,system:masters" >tokens
+           {bin}/kube-apiserver --etcd-servers http://127.0.0.1:2379 --cert-dir /mnt/tls --token-auth-file tokens \
+             --service-account-key-file sa.key --service-account-signing-key-file sa.key \
+             --service-account-issuer https://kubernetes.default.svc --authorization-mode RBAC --allow-privileged \
+             --service-cluster-ip-range 10.96.0.0/12 >server.log 2>&1 & server=$!
+           trap 'kill $server $etcd; wait' EXIT
+           printf '{{"apiVersion":"v1","kind":"Config","current-context":"a","clusters":[{{"name":"a","cluster":{{"server":"https://127.0.0.1:6443","insecure-skip-tls-verify":true}}}}],"users":[{{"name":"a","user":{{"token":"token"}}}}],"contexts":[{{"name":"a","context":{{"cluster":"a","user":"a"}}}}]}}' >kubeconfig
+           ask() {{ {bin}/kubectl --kubeconfig /mnt/kubeconfig "$@"; }}
+           for i in $(seq 300); do ask get namespace kube-system >/dev/null 2>&1 && break; sleep 0.2; done
+           {script}"#,
+        bin = bin.display(),
+    );
+    let arguments = ["--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-euc", &script];
+    let output = Command::new("unshare").args(arguments).output().expect("unshare");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.code() == Some(9) {
+        println!("skipped: {test}: no namespaces here: {said}");
+        return None;
+    }
+    assert!(output.status.success(), "{said}");
+    Some(said)
+}
+
+/// kubeadm makes CoreDNS, and what the cluster file says about it is applied over that, as on a master.
+#[test]
+fn coredns_gets_what_it_is_given() {
+    let Some(bin) = kubernetes().filter(|_| PathBuf::from("/usr/bin/etcd").exists()) else {
+        return println!(
+            "skipped: coredns_gets_what_it_is_given: tests/lab/mirror has built no Kubernetes, or no etcd"
+        );
+    };
+    let built_in = BuiltIn::new();
+    let wanted = ", cni: none, coredns: {replicas: 5, memory: 512Mi, cacheSize: 10000, maxConcurrent: 2000}";
+    let cell = Cell { network: wanted.to_owned(), ..Cell::plain(20, "debian-12") };
+    let cluster = built_in.cluster(&cell.file()).unwrap_or_else(|problems| panic!("{problems}"));
+    let root = unpack(&built_in.render(&cluster, &Secrets::stand_in()).0, "master-1");
+    let script = format!(
+        "{bin}/kubeadm init phase addon coredns --config {root}{stored} --kubeconfig /mnt/kubeconfig\n\
+         ask --namespace kube-system get deployment coredns -o json >before.json\n\
+         ask apply --filename {root}/etc/khimg/manifests\n\
+         ask --namespace kube-system get deployment coredns -o json >after.json\n\
+         jq '.spec.replicas, .spec.template.spec.containers[0].resources.limits.memory' after.json\n\
+         ask --namespace kube-system get configmap coredns -o jsonpath='{{.data.Corefile}}'\n\
+         rest='del(.metadata, .status, .spec.replicas, .spec.template.spec.containers[0].resources.limits)'\n\
+         cmp <(jq -S \"$rest\" before.json) <(jq -S \"$rest\" after.json)",
+        bin = bin.display(),
+        root = root.path().display(),
+        stored = khimg::render::STORED_PATH,
+    );
+    let Some(said) = with_server("coredns_gets_what_it_is_given", &bin, &script) else { return };
+    for line in ["5\n\"512Mi\"\n", "max_concurrent 2000", "success 10000", "denial 10000", "kubernetes cluster.local "]
+    {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+}
+
 /// A real API server of 1.20.2 takes every object: its kind and version exist, no field is unknown, every value is valid.
 #[test]
 fn an_api_server_takes_every_object() {
@@ -71,29 +135,11 @@ fn an_api_server_takes_every_object() {
             std::fs::write(place.path().join(format!("{cni}-1.{minor}.yaml")), text).expect("a file");
         }
     }
-    let script = format!(
-        r#"mount -t tmpfs tmpfs /mnt && cd /mnt && ip link set lo up && ip link add ens160 type bridge && \
-           ip address add 192.168.30.11/24 dev ens160 && ip link set ens160 up && ip route add default via 192.168.30.1 || exit 9
-           etcd --data-dir /mnt/etcd --logger zap --log-level error >etcd.log 2>&1 & etcd=$!
-           openssl genrsa -out sa.key 2048 2>/dev/null
-           echo "token,admin,admin,system:masters" >tokens
-           {bin}/kube-apiserver --etcd-servers http://127.0.0.1:2379 --cert-dir /mnt/tls --token-auth-file tokens \
-             --service-account-key-file sa.key --service-account-signing-key-file sa.key \
-             --service-account-issuer https://kubernetes.default.svc --authorization-mode RBAC --allow-privileged >server.log 2>&1 & server=$!
-           trap 'kill $server $etcd; wait' EXIT
-           ask() {{ {bin}/kubectl --kubeconfig /dev/null --server https://127.0.0.1:6443 --insecure-skip-tls-verify --token token "$@"; }}
-           for i in $(seq 300); do ask get namespace kube-system >/dev/null 2>&1 && break; sleep 0.2; done
-           for file in {place}/*.yaml; do echo "== $file"; ask apply -f "$file" || {{ tail server.log; exit 1; }}; done"#,
-        bin = bin.display(),
+    let apply = format!(
+        "for file in {place}/*.yaml; do echo \"== $file\"; ask apply -f \"$file\" || {{ tail server.log; exit 1; }}; done",
         place = place.path().display()
     );
-    let arguments = ["--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-euc", &script];
-    let output = Command::new("unshare").args(arguments).output().expect("unshare");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.code() == Some(9) {
-        return println!("skipped: an_api_server_takes_every_object: no namespaces here: {said}");
-    }
-    assert!(output.status.success(), "{said}");
+    let Some(said) = with_server("an_api_server_takes_every_object", &bin, &apply) else { return };
     assert_eq!(said.matches(".crd.projectcalico.org created").count(), 22, "{said}");
     for object in ["daemonset.apps/kube-flannel-ds", "daemonset.apps/calico-node", "deployment.apps/cilium-operator"] {
         assert!(said.contains(&format!("{object} created")), "{said}");

@@ -65,6 +65,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
             cni,
             dns: Dns::Coredns,
             kube_proxy: KubeProxy::Iptables,
+            coredns: khimg::cluster::Coredns::default(),
         },
         mirrors: Vec::new(),
         mirror_definitions: BTreeMap::new(),

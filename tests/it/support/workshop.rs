@@ -234,6 +234,7 @@ fn cluster() -> Cluster {
             cni: Cni::None,
             dns: Dns::None,
             kube_proxy: KubeProxy::Iptables,
+            coredns: khimg::cluster::Coredns::default(),
         },
         mirrors: vec!["here".to_owned()],
         mirror_definitions: BTreeMap::new(),
