@@ -22,6 +22,15 @@ pub fn profiles() -> Files {
     files(&PROFILES).into_iter().filter(|(path, _)| !path.contains('/')).collect()
 }
 
+/// Ready cluster files by their names: `dedicated-lb`, …. Not among them: the one of [`crate::cluster::EXAMPLE`].
+pub fn examples() -> Files {
+    let below = files(&PROFILES).into_iter();
+    let named = below.filter_map(|(path, content)| {
+        Some((path.strip_prefix("examples/")?.strip_suffix(".yaml").filter(|name| *name != "cluster")?, content))
+    });
+    named.collect()
+}
+
 /// cloud-init's schema of cloud-config.
 pub fn cloud_config_schema() -> Option<&'static [u8]> {
     PROFILES.get_file("cloud-init/schema-cloud-config-v1.json").map(include_dir::File::contents)

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use khimg::shipped;
 
 use super::failure::CommandError;
 use super::{Failure, Output};
@@ -14,6 +16,9 @@ pub struct InitArgs {
     /// Where; made if need be
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// A well-known cluster instead, as a write-up of it has it; its comments say what was put right
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(shipped::examples().into_keys()))]
+    example: Option<String>,
 }
 
 pub fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
@@ -28,7 +33,10 @@ pub fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
         }
         other => other.map_err(failed)?,
     };
-    file.write_all(khimg::cluster::EXAMPLE.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    let named = args.example.as_deref().and_then(|name| shipped::examples().remove(name));
+    file.write_all(named.unwrap_or(khimg::cluster::EXAMPLE.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     output.text(&path.display().to_string());
     output.note("next: edit the nodes and the endpoint, then `khimg build`");
     Ok(())
