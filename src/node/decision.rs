@@ -36,13 +36,13 @@ pub struct Observation {
     /// Whether this very disk has asked a living cluster to be added, and no etcd has run on it since: a mark that is made
     /// before asking, and that a wiped disk has lost.
     pub has_asked: bool,
-    /// What each of the other masters says.
+    /// What each of the others says that hold the cluster's etcd: masters, or the nodes of an external etcd.
     pub peers: Vec<Peer>,
     /// Whether an API server of this cluster answers at the endpoint.
     pub endpoint_answers: bool,
 }
 
-/// What one of the other masters says of the cluster.
+/// What one of the others says of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// Nothing: it is off, out of reach, or does not know yet what its own etcd holds.
@@ -112,17 +112,17 @@ pub fn decide(observation: &Observation) -> Action {
         return Action::Boot;
     }
     match observation.role {
-        Role::Lb | Role::Etcd => Action::Boot,
+        Role::Lb => Action::Boot,
         Role::Worker if observation.endpoint_answers => Action::Join,
         Role::Worker => Action::Wait(Waiting::Endpoint),
         // Its data lies on the etcd nodes, and everything that it does there can be done twice.
         Role::Master if observation.etcd == EtcdMode::External => Action::Form,
-        Role::Master => master(observation),
+        Role::Master | Role::Etcd => member(observation),
     }
 }
 
-/// A master with an empty disk.
-fn master(observation: &Observation) -> Action {
+/// A node that is to hold etcd, with an empty disk.
+fn member(observation: &Observation) -> Action {
     let members = || {
         observation.peers.iter().filter_map(|peer| match peer {
             // Where one begins alone, whoever has data has it from that one, which therefore has started.
@@ -183,14 +183,14 @@ mod tests {
         }
     }
 
-    fn member(quorate: bool, me: Standing) -> Peer {
+    fn says(quorate: bool, me: Standing) -> Peer {
         Peer::Member { quorate, me }
     }
 
     #[test]
     fn with_data_it_just_boots() {
-        let peers = [member(true, Standing::Started), Peer::Silent];
-        for role in [Role::Master, Role::Worker, Role::Lb, Role::Etcd] {
+        let peers = [says(true, Standing::Started), Peer::Silent];
+        for role in Role::ALL {
             assert_eq!(decide(&Observation { role, has_data: true, ..master(&peers) }), Action::Boot);
         }
     }
@@ -205,12 +205,12 @@ mod tests {
             decide(&master(&[Fresh, Silent, Silent, Silent])),
             Action::Wait(Waiting::Peers { heard: 1, needed: 2 })
         );
-        assert_eq!(decide(&master(&[member(false, Standing::Expected), Silent])), Action::Form);
+        assert_eq!(decide(&master(&[says(false, Standing::Expected), Silent])), Action::Form);
     }
 
     #[test]
     fn a_living_cluster_decides() {
-        let with = |me| decide(&master(&[Peer::Silent, member(true, me)]));
+        let with = |me| decide(&master(&[Peer::Silent, says(true, me)]));
         assert_eq!(with(Standing::Started), Action::Replace);
         assert_eq!(with(Standing::Added), Action::Replace);
         assert_eq!(with(Standing::Absent), Action::Join);
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn a_cluster_without_a_majority_is_waited_for() {
-        let with = |me| decide(&master(&[Peer::Fresh, member(false, me)]));
+        let with = |me| decide(&master(&[Peer::Fresh, says(false, me)]));
         assert_eq!(with(Standing::Started), Action::Wait(Waiting::Quorum));
         assert_eq!(with(Standing::Absent), Action::Wait(Waiting::Quorum));
         assert_eq!(with(Standing::Added), Action::Wait(Waiting::Quorum));
-        let asked = Observation { has_asked: true, ..master(&[Peer::Fresh, member(false, Standing::Added)]) };
+        let asked = Observation { has_asked: true, ..master(&[Peer::Fresh, says(false, Standing::Added)]) };
         assert_eq!(decide(&asked), Action::Resume);
     }
 
@@ -235,9 +235,19 @@ mod tests {
         let again = Observation {
             bootstrap: Bootstrap::InitJoin,
             is_first: true,
-            ..master(&[member(false, Standing::Expected)])
+            ..master(&[says(false, Standing::Expected)])
         };
         assert_eq!(decide(&again), Action::Wait(Waiting::Quorum));
+    }
+
+    #[test]
+    fn a_member_of_an_external_etcd_decides_like_a_master() {
+        for peers in
+            [[Peer::Fresh, Peer::Silent], [Peer::Silent, Peer::Silent], [Peer::Silent, says(true, Standing::Started)]]
+        {
+            let node = Observation { role: Role::Etcd, etcd: EtcdMode::External, ..master(&peers) };
+            assert_eq!(decide(&node), decide(&master(&peers)));
+        }
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl ControlPlane<'_> {
         self.node.teller.working("start etcd");
         phase(&["etcd", "local"], &config).await?;
         self.manifests(marks).await?;
+        self.node.teller.waiting("start etcd", "its first write");
         let end = Instant::now() + START;
         while Instant::now() < end {
             if disk::has_data(&self.node.file) {

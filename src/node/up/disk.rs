@@ -5,6 +5,10 @@ use std::path::Path;
 
 use crate::cluster::{EtcdMode, Role};
 use crate::render::NodeFile;
+use crate::render::node_file::ETCD_DATA;
+
+/// The data of an etcd that runs as a static pod; kubeadm's configuration says so.
+const ETCD_DATA_OF_POD: &str = "/var/lib/etcd";
 
 /// The kubelet's own certificate, once it has one.
 pub(super) const KUBELET_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
@@ -25,8 +29,8 @@ pub(super) fn etcd_role(node: &NodeFile) -> Role {
 /// Whether the disk holds what makes the node part of a cluster.
 pub(super) fn has_data(node: &NodeFile) -> bool {
     if holds_etcd(node) {
-        let log = if node.role == Role::Etcd { "/var/lib/etcd/default/member/wal" } else { "/var/lib/etcd/member/wal" };
-        has_log(Path::new(log))
+        let data = if node.role == Role::Etcd { ETCD_DATA } else { ETCD_DATA_OF_POD };
+        has_log(&Path::new(data).join("member/wal"))
     } else {
         let is_there = |path: &str| fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
         is_there(crate::node::kubeconfig::KUBELET) && is_there(KUBELET_CERTIFICATE)

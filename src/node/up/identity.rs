@@ -16,6 +16,7 @@ use crate::input;
 use crate::node::call::Credentials;
 use crate::node::error::NodeError;
 use crate::render::NodeFile;
+use crate::render::node_file::ETCD_PKI;
 use crate::secrets::{Authority, Secret, Usage};
 
 /// What precedes a node's name in the certificate. etcd's own certificates have the bare name.
@@ -26,13 +27,11 @@ const MAX_PEM: u64 = 1 << 16;
 
 /// The authority of etcd, with its key: on masters, or on the nodes of an external etcd.
 pub(super) fn authority(role: Role) -> Result<Authority, NodeError> {
-    let stem = if role == Role::Etcd { "/etc/etcd/pki/ca" } else { "/etc/kubernetes/pki/etcd/ca" };
+    let directory = if role == Role::Etcd { ETCD_PKI } else { "/etc/kubernetes/pki/etcd" };
     let read = |ending: &str| {
-        let path = format!("{stem}.{ending}");
-        let path = Path::new(&path);
-        let bytes = input::read(path, MAX_PEM).map_err(NodeError::io("read", path))?;
-        String::from_utf8(bytes)
-            .map_err(|_| NodeError::Record { path: path.to_owned(), reason: "it is not PEM".to_owned() })
+        let path = Path::new(directory).join(format!("ca.{ending}"));
+        let bytes = input::read(&path, MAX_PEM).map_err(NodeError::io("read", &path))?;
+        String::from_utf8(bytes).map_err(|_| NodeError::Record { path, reason: "it is not PEM".to_owned() })
     };
     Ok(Authority { certificate: read("crt")?, key: Secret::new(read("key")?) })
 }

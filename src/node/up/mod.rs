@@ -3,7 +3,8 @@
 //! ```text
 //! installed ─▶ fit ─▶ images ─▶ master   observe ─▶ decide ─▶ one step ─▶ observe … ─▶ complete ─▶ stay, answer the others
 //!                              worker    … ─▶ join ─▶ ready
-//!                              etcd, lb  … ─▶ active
+//!                              etcd      as a master, but systemd runs the server
+//!                              lb        … ─▶ active
 //! ```
 //!
 //! Nothing here gives up: what cannot be done yet is waited for and told, what fails is told and tried again, and each step
@@ -13,9 +14,11 @@ pub mod agent;
 mod configuration;
 mod control_plane;
 mod disk;
+mod enter;
 mod identity;
 mod marks;
 mod master;
+mod member;
 mod membership;
 mod observe;
 mod prepare;
@@ -31,8 +34,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::RngExt;
 
+use crate::clock;
 use crate::cluster::{KubernetesVersion, Role};
 use crate::kubernetes::kubeadm::host_port;
 use crate::kubernetes::quirks;
@@ -56,6 +61,8 @@ pub(super) struct Node {
     file: NodeFile,
     state: State,
     teller: Teller,
+    /// When this process began.
+    since: Timestamp,
 }
 
 /// Makes this machine part of its cluster. On masters it then stays, answers the others, and looks after the node; on other
@@ -64,18 +71,21 @@ pub(super) struct Node {
 /// # Errors
 /// Only what waiting cannot mend: another process is doing the same, or this machine's own files are unusable.
 pub async fn up(state: &State, reporter: Arc<dyn Reporter>) -> Result<(), NodeError> {
+    let since = clock::now();
     let _alone = state.lock_membership()?;
     let teller = Teller::new(state, reporter)?;
     let file = prepare::installed(state, &teller).await?;
-    let node = Arc::new(Node { file, state: state.clone(), teller });
+    let node = Arc::new(Node { file, state: state.clone(), teller, since });
     // What cloud-init wrote a moment ago must not be lost in a power cut that the steps survive.
     rustix::fs::sync();
+    prepare::resolver(&node);
     prepare::fit(&node).await;
     prepare::images(&node).await?;
     match node.file.role {
         Role::Master => master::up(&node).await,
         Role::Worker => worker::up(&node).await,
-        Role::Etcd | Role::Lb => service::up(&node).await,
+        Role::Etcd => member::up(&node).await,
+        Role::Lb => service::up(&node).await,
     }
 }
 
@@ -113,6 +123,11 @@ impl Node {
         format!("/api/v1/nodes/{}", self.file.name)
     }
 
+    /// The path of what this node's kubelet renews every ten seconds.
+    fn lease(&self) -> String {
+        format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", self.file.name)
+    }
+
     /// A client for the endpoint, as nobody.
     fn endpoint(&self) -> Result<Kube, NodeError> {
         let credentials = Credentials::from_files(Path::new(CA_PATH), None)?;
@@ -141,7 +156,7 @@ impl Node {
     async fn wait_until_ready(&self, kube: &Kube) {
         let mut pause = Pause::default();
         loop {
-            let what = match is_ready(kube, &self.object()).await {
+            let what = match self.is_ready(kube).await {
                 Ok(None) => return,
                 Ok(Some(reason)) => reason,
                 Err(error) => error.to_string(),
@@ -150,23 +165,31 @@ impl Node {
             pause.look().await;
         }
     }
-}
 
-/// Why the cluster does not count the node at `path` as ready; `None` if it does.
-async fn is_ready(kube: &Kube, path: &str) -> Result<Option<String>, NodeError> {
-    let Reply::Done(object) = kube.get(path).await? else {
-        return Ok(Some("the kubelet to register this node".to_owned()));
-    };
-    let conditions = object.pointer("/status/conditions").and_then(serde_json::Value::as_array);
-    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
-    Ok(match ready {
-        Some(condition) if condition["status"] == "True" => None,
-        Some(condition) => {
-            let message = condition["message"].as_str().unwrap_or("no reason is given");
-            Some(format!("the kubelet to become ready: {}", message.chars().take(300).collect::<String>()))
+    /// Why the cluster does not count this node as ready; `None` if it does.
+    async fn is_ready(&self, kube: &Kube) -> Result<Option<String>, NodeError> {
+        // After a boot the cluster believes for a while what the kubelet said before it.
+        let renewed = match kube.get(&self.lease()).await? {
+            Reply::Done(lease) => lease["spec"]["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok()),
+            Reply::Missing | Reply::Conflict => None,
+        };
+        if renewed.is_none_or(|renewed| renewed < self.since) {
+            return Ok(Some("the kubelet to report".to_owned()));
         }
-        None => Some("the kubelet to report".to_owned()),
-    })
+        let Reply::Done(object) = kube.get(&self.object()).await? else {
+            return Ok(Some("the kubelet to register this node".to_owned()));
+        };
+        let conditions = object.pointer("/status/conditions").and_then(serde_json::Value::as_array);
+        let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+        Ok(match ready {
+            Some(condition) if condition["status"] == "True" => None,
+            Some(condition) => {
+                let message = condition["message"].as_str().unwrap_or("no reason is given");
+                Some(format!("the kubelet to become ready: {}", message.chars().take(300).collect::<String>()))
+            }
+            None => Some("the kubelet to say how it is".to_owned()),
+        })
+    }
 }
 
 /// Pauses between attempts: longer after each, and never the same on two nodes.

@@ -1,6 +1,9 @@
 //! What must be true before a node can care about its cluster: its bundle is installed, the machine is fit, and the
 //! runtime has the images.
 
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
 use crate::cluster::Role;
 use crate::node::check::{self, Finding, Verdict};
 use crate::node::error::NodeError;
@@ -51,6 +54,28 @@ pub(super) async fn fit(node: &Node) {
         }
         node.teller.waiting("check the machine", told.join("; "));
         pause.look().await;
+    }
+}
+
+/// Where a pod's list of name servers comes from. The kubelet starts none without that file, not even those that have the
+/// machine's own network.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Makes an empty list of name servers where there is none, as on a machine that knows no way out.
+pub(super) fn resolver(node: &Node) {
+    let path = Path::new(RESOLVER);
+    // Follows a link, whose end may lie in a directory that somebody else makes at boot.
+    let made = || {
+        let end = fs::read_link(path).map_or_else(|_| path.to_owned(), |end| Path::new("/etc").join(end));
+        if let Some(directory) = end.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        OpenOptions::new().append(true).create(true).open(&end)
+    };
+    if fs::metadata(path).is_err()
+        && let Err(error) = made()
+    {
+        node.teller.note(format!("cannot make {RESOLVER}: {error}"));
     }
 }
 
