@@ -162,6 +162,11 @@ pub fn coredns_is_nested(version: KubernetesVersion) -> bool {
     version.minor == 21 && version.patch < 2
 }
 
+/// Whether kubeadm keeps a list of all API servers beside its configuration (`ClusterStatus`, gone in 1.22: k/k#101915).
+pub fn has_cluster_status(version: KubernetesVersion) -> bool {
+    version.minor < 22
+}
+
 /// Whether kubeadm has a phase that lets a control plane's kubelet renew its own certificate (k/k#84118, 1.17).
 pub fn has_kubelet_finalize(version: KubernetesVersion) -> bool {
     version.minor >= 17

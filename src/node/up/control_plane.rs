@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::identity;
 use super::marks::{Mark, Marks};
 use super::program::{phase, run};
-use super::{Node, configuration, disk, service, view};
+use super::{Node, configuration, disk, registration, service, view};
 use crate::cluster::{Dns, EtcdMode, KubernetesVersion};
 use crate::kubernetes::kubeadm::API_PORT;
 use crate::kubernetes::quirks;
@@ -28,9 +28,6 @@ const KUBERNETES: &str = "/etc/kubernetes";
 
 /// Where the cluster keeps what khimg knows of it.
 pub(super) const RECORD: &str = "/api/v1/namespaces/kube-system/configmaps/khimg";
-
-/// What kubeadm remembers a node's runtime by (k/k cmd/kubeadm/app/constants, `AnnotationKubeadmCRISocket`).
-const SOCKET_ANNOTATION: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 
 /// How long etcd may take from its manifest to its first write: the kubelet looks every 20 s, and starts it in a few.
 const START: Duration = Duration::from_secs(90);
@@ -198,9 +195,7 @@ impl ControlPlane<'_> {
         self.node.wait_for_endpoint("register this node").await;
         self.node.teller.working("register this node");
         phase(&["mark-control-plane"], config).await?;
-        let socket = quirks::cri_socket(self.node.file.runtime, self.version);
-        let patch = json!({"metadata": {"annotations": {SOCKET_ANNOTATION: socket}}});
-        kube.patch(&self.node.object(), &patch).await?;
+        registration::register(self.node, self.version, kube).await?;
         if quirks::has_kubelet_finalize(self.version) {
             let end = Instant::now() + CERTIFICATE;
             while !Path::new(disk::KUBELET_CERTIFICATE).exists() && Instant::now() < end {

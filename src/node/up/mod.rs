@@ -24,6 +24,7 @@ mod observe;
 mod prepare;
 mod program;
 pub mod progress;
+mod registration;
 mod service;
 mod tokens;
 mod view;
