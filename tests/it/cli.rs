@@ -41,6 +41,41 @@ fn init_writes_a_file_that_is_accepted_as_it_is() {
 }
 
 #[test]
+fn render_removes_what_it_wrote_before_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    sandbox.khimg(["init"]).assert().success();
+    sandbox.khimg(["overlay", "export"]).assert().success();
+    let render = |more: &[&str]| sandbox.khimg([&["render", "--out", "files", "--offline"], more].concat());
+    let files = || {
+        let found = walkdir::WalkDir::new(sandbox.path("files")).sort_by_file_name().into_iter();
+        let found = found.map(|entry| entry.expect("readable").into_path().display().to_string());
+        found.collect::<Vec<String>>()
+    };
+    render(&[]).assert().success();
+    let first = files();
+    let layer = "overlays/base/layer.yaml";
+    let declared = sandbox.read(layer);
+    sandbox.write(layer, declared.replace("files:\n", "files:\n  /etc/other/deep/khimg.conf: {}\n"));
+    sandbox.write("overlays/base/etc/other/deep/khimg.conf", "x\n");
+    render(&[]).assert().success();
+    let has = |path: &str| sandbox.path("files").join(path).exists();
+    assert!(has("master-1/etc/other/deep/khimg.conf") && has("worker-1/etc/other/deep/khimg.conf"));
+
+    sandbox.write(layer, declared);
+    std::fs::remove_dir_all(sandbox.path("overlays/base/etc/other")).expect("removed");
+    sandbox.write("files/master-1/etc/other/mine", "kept\n");
+    sandbox.write("files/.khimg-render", sandbox.read("files/.khimg-render") + "master-1/../../cluster.yaml\n");
+    // Only one node is rendered anew; then all.
+    render(&["--node", "master-1"]).assert().success();
+    assert!(!has("master-1/etc/other/deep") && has("master-1/etc/other/mine"));
+    assert!(has("worker-1/etc/other/deep/khimg.conf") && sandbox.path("cluster.yaml").exists());
+    render(&[]).assert().success();
+    assert!(!has("worker-1/etc/other"));
+    std::fs::remove_dir_all(sandbox.path("files/master-1/etc/other")).expect("removed");
+    assert_eq!(files(), first);
+}
+
+#[test]
 fn init_never_overwrites() {
     let sandbox = Sandbox::new();
     sandbox.write("cluster.yaml", "mine");
