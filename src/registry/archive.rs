@@ -23,6 +23,9 @@ use crate::store::{StoreError, Verified};
 
 const BLOCK: u64 = 512;
 
+/// How much is read, hashed and written at once, in bytes.
+const PIECE: usize = 256 << 10;
+
 /// An image that is ready to be written.
 pub struct ImageArchive<'a> {
     documents: [(&'static str, Vec<u8>); 3],
@@ -237,22 +240,38 @@ impl<'a> ImageArchive<'a> {
     /// # Errors
     /// Reading or writing fails, or a blob is no longer what it was; then what was written must be thrown away.
     pub fn write(&self, out: &mut impl Write) -> Result<(), ArchiveError> {
-        let mut tar = tar::Builder::new(out);
         for (path, text) in &self.documents {
-            let header = header(path, text.len() as u64).map_err(|source| ArchiveError::Write { path, source })?;
-            tar.append(&header, text.as_slice()).map_err(|source| ArchiveError::Write { path, source })?;
+            let failed = |source| ArchiveError::Write { path, source };
+            let header = header(path, text.len() as u64).map_err(failed)?;
+            out.write_all(header.as_bytes()).and_then(|()| out.write_all(text)).map_err(failed)?;
+            pad(text.len() as u64, out).map_err(failed)?;
         }
+        let mut buffer = vec![0; PIECE];
         for (digest, verified) in &self.blobs {
             let blob = *digest;
             let copy = |source| ArchiveError::Copy { blob, source };
             let header = header(&path_of(digest), verified.size()).map_err(copy)?;
-            let reader = verified.open().map_err(|source| ArchiveError::Store { blob, source })?;
+            out.write_all(header.as_bytes()).map_err(copy)?;
             // No more than the header says, so that even a file that grew leaves the archive's shape alone. The reader
             // proves the bytes and fails on others, shorter ones included.
-            tar.append(&header, reader.take(verified.size())).map_err(copy)?;
+            let reader = verified.open().map_err(|source| ArchiveError::Store { blob, source })?;
+            let mut reader = reader.take(verified.size());
+            loop {
+                let read = reader.read(&mut buffer).map_err(copy)?;
+                let Some(bytes @ [_, ..]) = buffer.get(..read) else { break };
+                out.write_all(bytes).map_err(copy)?;
+            }
+            pad(verified.size(), out).map_err(copy)?;
         }
-        tar.finish().map_err(|source| ArchiveError::Write { path: "the end", source })
+        out.write_all(&[0; 2 * BLOCK as usize]).map_err(|source| ArchiveError::Write { path: "the end", source })
     }
+}
+
+/// Fills the last block of an entry.
+fn pad(size: u64, out: &mut impl Write) -> io::Result<()> {
+    const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+    let missing = (size.next_multiple_of(BLOCK) - size) as usize;
+    out.write_all(ZEROS.get(..missing).unwrap_or_default())
 }
 
 fn path_of(digest: &Digest) -> String {
