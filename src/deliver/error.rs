@@ -38,14 +38,14 @@ pub enum DeliverError {
         /// The path.
         path: String,
     },
-    /// A bundle did not come out with the digest that it was packed with.
-    #[error("bundle {bundle} has {actual} instead of {expected}")]
+    /// A delivered file that goes onto a disc as well was changed in between.
+    #[error("{bundle} has {actual} instead of {expected}")]
     Changed {
         /// The bundle's file name.
         bundle: String,
-        /// The digest that it was packed with.
+        /// The digest that it was written with.
         expected: Digest,
-        /// The digest of what was written.
+        /// The digest that it has now.
         actual: Digest,
     },
     /// What should go onto a node's disc does not fit there.

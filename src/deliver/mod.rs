@@ -17,13 +17,13 @@ mod swap;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::cluster::{Role, Target};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
@@ -125,9 +125,10 @@ pub fn deliver(
             PublicContent::Blob(blob) => {
                 public.add(file.path.to_owned(), FileRecord::new(blob.size(), blob.digest(), origin))?;
                 let mut out = put(&staging, &below, &[], (0o755, 0o644))?;
-                let mut reader =
+                let reader =
                     blob.open().map_err(|source| DeliverError::Store { path: file.path.to_owned(), source })?;
-                io::copy(&mut reader, &mut out).map_err(DeliverError::io("write", &staging.path(&below)))?;
+                io::copy(&mut BufReader::with_capacity(1 << 18, reader), &mut out)
+                    .map_err(DeliverError::io("write", &staging.path(&below)))?;
             }
         }
     }
@@ -212,40 +213,29 @@ fn write_bundle(bundle: &Bundle, staging: &Staging, reporter: &dyn Reporter) -> 
 }
 
 fn copy_bundle(bundle: &Bundle, staging: &Staging, below: &str) -> Result<(), DeliverError> {
-    let name = bundle.file_name();
-    let mut out = Copy { file: staging.file(below, 0o644)?, hasher: Hasher::default() };
-    bundle.write(&mut out).map_err(|source| DeliverError::Bundle { bundle: name.clone(), source: Box::new(source) })?;
-    let actual = out.hasher.digest();
-    if actual != bundle.sha256 {
-        return Err(DeliverError::Changed { bundle: name, expected: bundle.sha256, actual });
-    }
-    Ok(())
-}
-
-/// Writes to a file and hashes at the same time.
-struct Copy {
-    file: File,
-    hasher: Hasher,
-}
-
-impl Write for Copy {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let (written, ()) = rayon::join(|| self.file.write_all(buf), || self.hasher.update(buf));
-        written.map(|()| buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
+    let mut out = staging.file(below, 0o644)?;
+    let failed = |source| DeliverError::Bundle { bundle: bundle.file_name(), source: Box::new(source) };
+    bundle.write_file(&mut out).map_err(failed)
 }
 
 /// Gives the former delivery's file a second name if its bytes, read again, are the bundle's. Any doubt means no.
 fn take_over(bundle: &Bundle, previous: &Path, new: &Path) -> bool {
     let fits =
         |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bundle.size);
+    // Most others are known by their end.
+    let ends_like = |mut file: File| {
+        let mut end = Vec::new();
+        file.seek(SeekFrom::End(-bundle.end_size().cast_signed()))?;
+        file.take(bundle.end_size()).read_to_end(&mut end)?;
+        Ok::<bool, io::Error>(bundle.ends_like(&end))
+    };
     let same =
         |path: &Path| File::open(path).and_then(Digest::of_reader).is_ok_and(|(actual, _)| actual == bundle.sha256);
-    fits(previous) && same(previous) && plain(previous) && fs::hard_link(previous, new).is_ok()
+    fits(previous)
+        && File::open(previous).and_then(ends_like).is_ok_and(|alike| alike)
+        && same(previous)
+        && plain(previous)
+        && fs::hard_link(previous, new).is_ok()
 }
 
 /// Restores the mode that a delivered file has.

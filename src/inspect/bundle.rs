@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Serialize;
@@ -13,14 +13,18 @@ use super::error::InspectError;
 use super::segment;
 use crate::digest::{Digest, HashingReader};
 use crate::pack::contents::{CONTENTS, FORMAT, LayerEntry};
+use crate::pack::locator::Locator;
 use crate::pack::segment::END;
 use crate::pack::{Contents, Format, Listing, Member, Piece, What, decode};
 
-/// Most compressed bytes of the first layer, which holds the table of contents.
-const MOST_HEAD: u64 = 4 << 20;
+/// Most compressed bytes of the layer that holds the table of contents.
+const MOST_TABLE: u64 = 4 << 20;
 
 /// Most bytes of that layer once decompressed.
 const MOST_CONTENTS: u64 = 32 << 20;
+
+/// Most compressed bytes of the end of the archive, with the locator.
+const MOST_END: u64 = 64 << 10;
 
 /// Most bytes of all layers once decompressed: 256 GiB. Only time is spent on them, no memory.
 const MOST_RAW: u64 = 256 << 30;
@@ -83,23 +87,19 @@ impl Sink for Nothing {
     }
 }
 
-/// As [`bundle`], giving everything behind the table of contents to `sink` while it is read.
+/// As [`bundle`], giving everything but the table of contents to `sink` while it is read.
 ///
 /// # Errors
 /// Those of [`bundle`] and of the sink.
 pub fn bundle_into(path: &Path, sink: &mut dyn Sink) -> Result<BundleReport, InspectError> {
-    let file = File::open(path).map_err(InspectError::io(path))?;
-    let mut tape = HashingReader::new(BufReader::with_capacity(1 << 18, file));
-    let mut start = Vec::new();
-    (&mut tape).take(MOST_HEAD).read_to_end(&mut start).map_err(InspectError::io(path))?;
-    let (format, head, contents) = read_head(path, &start)?;
-    // What was read beyond the first layer comes once more.
-    let (head_bytes, rest) = start.split_at_checked(head).unwrap_or((&start, &[]));
+    let mut file = File::open(path).map_err(InspectError::io(path))?;
+    let Table { format, locator, compressed, contents } = read_table(path, &mut file)?;
+    file.rewind().map_err(InspectError::io(path))?;
     let mut reading = Reading {
         path,
         format,
-        tape: io::Read::chain(rest, &mut tape),
-        pieces: vec![piece("contents", 0, head as u64, Digest::of(head_bytes))],
+        tape: HashingReader::new(BufReader::with_capacity(1 << 18, file)),
+        pieces: Vec::new(),
         members: Vec::new(),
         seen: BTreeMap::new(),
         raw: 0,
@@ -108,8 +108,9 @@ pub fn bundle_into(path: &Path, sink: &mut dyn Sink) -> Result<BundleReport, Ins
     for layer in &contents.layers {
         reading.layer(layer, sink)?;
     }
-    reading.tail()?;
-    let Reading { pieces, members, .. } = reading;
+    reading.table(locator, &compressed)?;
+    reading.end(locator)?;
+    let Reading { tape, pieces, members, .. } = reading;
     check_contents(path, &contents, &members)?;
     let size = tape.count();
     Ok(BundleReport { format, sha256: tape.finish(), size, contents, pieces, members })
@@ -119,27 +120,37 @@ fn piece(name: &str, offset: u64, size: u64, sha256: Digest) -> Piece {
     Piece { name: name.to_owned(), offset, size, sha256 }
 }
 
-/// The format, the size of the first layer in the file, and the table of contents.
-fn read_head(path: &Path, start: &[u8]) -> Result<(Format, usize, Contents), InspectError> {
+/// The table of contents, and where it was found.
+struct Table {
+    format: Format,
+    locator: Locator,
+    compressed: Vec<u8>,
+    contents: Contents,
+}
+
+fn read_table(path: &Path, file: &mut File) -> Result<Table, InspectError> {
     let foreign = |reason: &str| InspectError::Foreign { path: path.to_path_buf(), reason: reason.to_owned() };
     let damaged = |source| InspectError::Damaged { path: path.to_path_buf(), part: CONTENTS.to_owned(), source };
+    let mut begin = Vec::new();
+    Read::take(&mut *file, 4).read_to_end(&mut begin).map_err(InspectError::io(path))?;
     // zstd's magic number (RFC 8878 §3.1.1), gzip's (RFC 1952 §2.3.1).
-    let (format, head, raw) = match start {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let head = zstd::zstd_safe::find_frame_compressed_size(start)
-                .map_err(|_| foreign("its first zstd frame is damaged, or too long for a table of contents"))?;
-            let frame = start.get(..head).unwrap_or(start);
-            let mut raw = Vec::new();
-            let decoder = decode(frame, Format::TarZst).map_err(damaged)?;
-            decoder.take(MOST_CONTENTS).read_to_end(&mut raw).map_err(damaged)?;
-            (Format::TarZst, head, raw)
-        }
-        [0x1f, 0x8b, ..] => {
-            let (head, raw) = read_members(start).map_err(damaged)?;
-            (Format::TarGz, head, raw)
-        }
+    let format = match begin[..] {
+        [0x28, 0xb5, 0x2f, 0xfd] => Format::TarZst,
+        [0x1f, 0x8b, ..] => Format::TarGz,
         _ => return Err(foreign("it is compressed neither with zstd nor with gzip")),
     };
+    let length = file.metadata().map_err(InspectError::io(path))?.len();
+    let end = stretch(file, length.saturating_sub(Locator::MOST as u64), Locator::MOST as u64);
+    let locator = Locator::of_end(&end.map_err(InspectError::io(path))?, format)
+        .ok_or_else(|| foreign("its end does not say where its table of contents is"))?;
+    let within = locator.offset.checked_add(locator.size).is_some_and(|end| end <= length);
+    if locator.size > MOST_TABLE || !within {
+        return Err(foreign("its end does not say where its table of contents is"));
+    }
+    let compressed = stretch(file, locator.offset, locator.size).map_err(InspectError::io(path))?;
+    let mut raw = Vec::new();
+    let decoder = decode(compressed.as_slice(), format).map_err(damaged)?;
+    decoder.take(MOST_CONTENTS).read_to_end(&mut raw).map_err(damaged)?;
     let mut text = Vec::new();
     let mut segment = raw.as_slice();
     let first = segment::next_member(&mut segment, &mut |bytes| {
@@ -148,7 +159,7 @@ fn read_head(path: &Path, start: &[u8]) -> Result<(Format, usize, Contents), Ins
     })
     .map_err(damaged)?;
     if first.is_none_or(|member| member.path != CONTENTS) || !segment.is_empty() {
-        return Err(foreign("its first layer is not bundle.json alone"));
+        return Err(foreign("bundle.json is not alone in its layer"));
     }
     /// The version alone, so that a newer format is named as what it is.
     #[derive(serde::Deserialize)]
@@ -161,23 +172,15 @@ fn read_head(path: &Path, start: &[u8]) -> Result<(Format, usize, Contents), Ins
         return Err(InspectError::Newer { path: path.to_path_buf(), format: version.format });
     }
     let contents = serde_json::from_slice(&text).map_err(wrong)?;
-    Ok((format, head, contents))
+    Ok(Table { format, locator, compressed, contents })
 }
 
-/// Decompresses gzip members until the first tar entry is complete. Gives their size in the file and what they hold.
-fn read_members(start: &[u8]) -> io::Result<(usize, Vec<u8>)> {
-    let (mut rest, mut raw) = (start, Vec::new());
-    loop {
-        let mut member = flate2::bufread::GzDecoder::new(rest);
-        let room = MOST_CONTENTS.saturating_sub(raw.len() as u64);
-        (&mut member).take(room).read_to_end(&mut raw)?;
-        rest = member.into_inner();
-        let mut segment = raw.as_slice();
-        let complete = segment::next_member(&mut segment, &mut |_| Ok(())).is_ok_and(|found| found.is_some());
-        if complete || rest.is_empty() || raw.len() as u64 >= MOST_CONTENTS {
-            return Ok((start.len() - rest.len(), raw));
-        }
-    }
+/// What the file has of these bytes.
+fn stretch(file: &mut File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    Read::take(file, size).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The state of reading one bundle.
@@ -243,32 +246,44 @@ impl<R: Read> Reading<'_, R> {
                 return Err(wrong(&format!("{} stands there twice", member.path)));
             }
         }
-        self.pieces.push(piece(name, self.end(), entry.size, actual));
+        self.pieces.push(piece(name, self.position(), entry.size, actual));
         self.members.extend(members);
         Ok(())
     }
 
-    /// The two blocks of zeros that end an archive, and nothing behind them.
-    fn tail(&mut self) -> Result<(), InspectError> {
-        let path = self.path;
-        let damaged = |source| InspectError::Damaged { path: path.to_path_buf(), part: "the end".to_owned(), source };
-        let mut compressed = HashingReader::new((&mut self.tape).take(MOST_HEAD));
-        let mut end = Vec::new();
-        let decoder = decode(&mut compressed, self.format).map_err(damaged)?;
-        decoder.take(END.len() as u64 + 1).read_to_end(&mut end).map_err(damaged)?;
-        if end != END {
-            return Err(InspectError::wrong(path, "the end", "it is not that of a tar archive"));
+    /// The table of contents, where it was found before and as it was.
+    fn table(&mut self, locator: Locator, expected: &[u8]) -> Result<(), InspectError> {
+        let mut compressed = Vec::new();
+        let read = (&mut self.tape).take(locator.size).read_to_end(&mut compressed);
+        read.map_err(InspectError::io(self.path))?;
+        if self.position() != locator.offset || compressed != expected {
+            return Err(InspectError::wrong(self.path, CONTENTS, "it does not lie behind the layers that it names"));
         }
-        io::copy(&mut compressed, &mut io::sink()).map_err(damaged)?;
-        let (count, sha256) = (compressed.count(), compressed.finish());
-        if count == MOST_HEAD {
-            return Err(InspectError::wrong(path, "the end", "something follows it"));
-        }
-        self.pieces.push(piece("end", self.end(), count, sha256));
+        self.pieces.push(piece("contents", locator.offset, locator.size, Digest::of(expected)));
         Ok(())
     }
 
-    fn end(&self) -> u64 {
+    /// The two blocks of zeros that end an archive, and nothing behind them but the locator.
+    fn end(&mut self, locator: Locator) -> Result<(), InspectError> {
+        let path = self.path;
+        let damaged = |source| InspectError::Damaged { path: path.to_path_buf(), part: "the end".to_owned(), source };
+        let mut compressed = Vec::new();
+        (&mut self.tape).take(MOST_END).read_to_end(&mut compressed).map_err(InspectError::io(path))?;
+        let mut end = Vec::new();
+        let decoder = decode(compressed.as_slice(), self.format).map_err(damaged)?;
+        decoder.take(END.len() as u64 + 1).read_to_end(&mut end).map_err(damaged)?;
+        if end != END
+            || compressed.len() as u64 == MOST_END
+            || Locator::of_end(&compressed, self.format) != Some(locator)
+        {
+            return Err(InspectError::wrong(path, "the end", "it is not that of a bundle"));
+        }
+        self.pieces.push(piece("end", self.position(), compressed.len() as u64, Digest::of(&compressed)));
+        Ok(())
+    }
+
+    /// Where the next piece begins.
+    fn position(&self) -> u64 {
         self.pieces.last().map_or(0, |last| last.offset + last.size)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,16 @@ use super::compress::{Compressor, Density, Format, Parameters, Workers};
 use super::contents::{CONTENTS, Contents};
 use super::error::PackError;
 use super::layer::Layer;
+use super::locator::Locator;
 use super::member::What;
 use super::plan::PROGRAM;
+use super::prefix::Prefix;
 use super::recipe::ROOTFS;
 use super::segment::{END, Segment};
 use crate::cluster::{Role, Target};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::render::tree::Mode;
+use crate::store::{Stamp, Store};
 
 /// A bundle whose layers lie in the store, ready to be written anywhere.
 #[derive(Debug, Clone)]
@@ -31,17 +34,19 @@ pub struct Bundle {
     pub sha256: Digest,
     /// Size of the whole file in bytes.
     pub size: u64,
+    /// The files of the first layers when they were proven.
+    stamps: Vec<Stamp>,
     /// The compressed layer with the table of contents.
-    head: Vec<u8>,
-    /// The compressed end of the archive.
-    tail: Vec<u8>,
+    table: Vec<u8>,
+    /// The compressed end of the archive, and where the table is.
+    end: Vec<u8>,
 }
 
 /// A stretch of a bundle file that can be decompressed by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Piece {
-    /// Name of the layer; `contents` for the first piece and `end` for the last.
+    /// Name of the layer; `contents` for the last piece but one and `end` for the last.
     pub name: String,
     /// Where it begins, in bytes from the beginning of the file.
     pub offset: u64,
@@ -52,11 +57,12 @@ pub struct Piece {
 }
 
 impl Bundle {
-    /// Puts layers together and computes the digest of the whole. The layers are proven when they are written out.
+    /// Puts layers together and computes the digest of the whole.
     pub(super) fn new(
         contents: Contents,
         format: Format,
         layers: Vec<Layer>,
+        store: &Store,
         workers: &Workers,
     ) -> Result<Self, PackError> {
         check_paths(&contents.stem(), &layers)?;
@@ -65,32 +71,21 @@ impl Bundle {
         let mut segment = Segment::new(Vec::new());
         let fill = |out: &mut dyn Write| out.write_all(&text);
         segment.file(CONTENTS, Mode::Plain, text.len() as u64, None, fill).map_err(failed)?;
-        let head = squeeze(&segment.finish().0, format, workers).map_err(failed)?;
-        let tail = squeeze(&END, format, workers).map_err(failed)?;
-        let mut bundle = Self { contents, format, layers, sha256: Digest::of(&[]), size: 0, head, tail };
-        (bundle.sha256, bundle.size) = bundle.sum()?;
-        Ok(bundle)
-    }
+        let table = squeeze(&segment.finish().0, format, workers).map_err(failed)?;
+        let mut end = squeeze(&END, format, workers).map_err(failed)?;
+        let offset = layers.iter().map(|layer| layer.blob.size()).sum();
+        end.extend(Locator { offset, size: table.len() as u64 }.to_bytes(format));
 
-    /// Digest and size of the whole, of the bytes as they lie there: hashing each layer by itself as well would take as long
-    /// again, and [`Self::write`] does so.
-    fn sum(&self) -> Result<(Digest, u64), PackError> {
-        let mut whole = Hasher::default();
-        whole.update(&self.head);
-        let mut buffer = vec![0; 1 << 18];
-        for layer in &self.layers {
-            let failed = |source| PackError::Io { layer: layer.name.clone(), source };
-            let mut file = File::open(layer.blob.path()).map_err(failed)?;
-            loop {
-                let read = file.read(&mut buffer).map_err(failed)?;
-                match buffer.get(..read) {
-                    None | Some([]) => break,
-                    Some(bytes) => whole.update(bytes),
-                }
-            }
+        let (last, front) = layers.split_last().map_or((None, &[][..]), |(last, front)| (Some(last), front));
+        let Prefix { mut hasher, stamps } = Prefix::new(front, store)?;
+        if let Some(layer) = last {
+            let failed = |source| PackError::Store { layer: layer.name.clone(), source };
+            layer.blob.prove(layer.built.as_ref(), |bytes| hasher.update(bytes)).map_err(failed)?;
         }
-        whole.update(&self.tail);
-        Ok((whole.digest(), whole.count()))
+        hasher.update(&table);
+        hasher.update(&end);
+        let (sha256, size) = (hasher.digest(), hasher.count());
+        Ok(Self { contents, format, layers, sha256, size, stamps, table, end })
     }
 
     /// The role that it is for.
@@ -123,36 +118,69 @@ impl Bundle {
     /// # Errors
     /// A layer that cannot be read or was damaged; those of the output.
     pub fn write(&self, out: &mut impl Write) -> Result<(), PackError> {
-        let failed = |layer: &str| {
-            let layer = layer.to_owned();
-            move |source| PackError::Io { layer, source }
-        };
-        out.write_all(&self.head).map_err(failed(CONTENTS))?;
+        self.layers.iter().try_for_each(|layer| write_layer(layer, out))?;
+        self.write_rest(out)
+    }
+
+    /// As [`Bundle::write`], to the end of a file. A layer that was proven for the digest of the whole is only copied if nobody has
+    /// touched its file since.
+    ///
+    /// # Errors
+    /// Those of [`Bundle::write`].
+    pub fn write_file(&self, out: &mut File) -> Result<(), PackError> {
+        let mut stamps = self.stamps.iter();
         for layer in &self.layers {
-            let mut reader =
-                layer.blob.open().map_err(|source| PackError::Store { layer: layer.name.clone(), source })?;
-            let copied = super::recipe::copy(&mut reader, out).map_err(failed(&layer.name))?;
-            if copied != layer.blob.size() {
-                let text = format!("it has {copied} bytes instead of {}", layer.blob.size());
-                return Err(failed(&layer.name)(io::Error::new(io::ErrorKind::InvalidData, text)));
+            let failed = |source| PackError::Io { layer: layer.name.clone(), source };
+            let copied =
+                stamps.next().map(|stamp| layer.blob.copy_as_stamped(stamp, out)).transpose().map_err(failed)?;
+            if copied != Some(true) {
+                write_layer(layer, out)?;
             }
         }
-        out.write_all(&self.tail).map_err(failed("end"))
+        self.write_rest(out)
+    }
+
+    fn write_rest(&self, out: &mut impl Write) -> Result<(), PackError> {
+        let failed = |source| PackError::Io { layer: CONTENTS.to_owned(), source };
+        out.write_all(&self.table).map_err(failed)?;
+        out.write_all(&self.end).map_err(failed)
+    }
+
+    /// Whether these bytes are how the file ends: as its table of contents is among them, another bundle's does not.
+    pub(crate) fn ends_like(&self, end: &[u8]) -> bool {
+        let (front, back) = end.split_at_checked(self.table.len()).unwrap_or_default();
+        front == self.table && back == self.end
+    }
+
+    /// The size of what [`Bundle::ends_like`] compares, in bytes.
+    pub(crate) fn end_size(&self) -> u64 {
+        (self.table.len() + self.end.len()) as u64
     }
 
     /// Every piece of the file, in order and without a gap.
     pub fn pieces(&self) -> Vec<Piece> {
-        let head = ("contents", self.head.len() as u64, Digest::of(&self.head));
-        let tail = ("end", self.tail.len() as u64, Digest::of(&self.tail));
+        let table = ("contents", self.table.len() as u64, Digest::of(&self.table));
+        let end = ("end", self.end.len() as u64, Digest::of(&self.end));
         let layers = self.layers.iter().map(|layer| (layer.name.as_str(), layer.blob.size(), layer.blob.digest()));
         let mut offset = 0;
         let mut pieces = Vec::new();
-        for (name, size, sha256) in [head].into_iter().chain(layers).chain([tail]) {
+        for (name, size, sha256) in layers.chain([table, end]) {
             pieces.push(Piece { name: name.to_owned(), offset, size, sha256 });
             offset += size;
         }
         pieces
     }
+}
+
+fn write_layer(layer: &Layer, out: &mut impl Write) -> Result<(), PackError> {
+    let failed = |source| PackError::Io { layer: layer.name.clone(), source };
+    let mut reader = layer.blob.open().map_err(|source| PackError::Store { layer: layer.name.clone(), source })?;
+    let copied = super::recipe::copy(&mut reader, out).map_err(failed)?;
+    if copied != layer.blob.size() {
+        let text = format!("it has {copied} bytes instead of {}", layer.blob.size());
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, text)));
+    }
+    Ok(())
 }
 
 /// Compresses what is small enough for memory.

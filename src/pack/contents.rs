@@ -1,4 +1,4 @@
-//! `bundle.json`, the first file of every bundle: what is in it, where each piece comes from, and how it was proven.
+//! `bundle.json`, the last file of every bundle, because every change changes it: what is in it, where each piece comes from, and how it was proven.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::lock::Proof;
 pub const CONTENTS: &str = "bundle.json";
 
 /// Version of the bundle's format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The table of contents of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Contents {
     /// The Kubernetes version, in roles that run Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesVersion>,
-    /// All layers after the one that holds this file, in order.
+    /// All layers before the one that holds this file, in order.
     pub layers: Vec<LayerEntry>,
     /// Packages, ordered by name.
     pub packages: Vec<PackageEntry>,

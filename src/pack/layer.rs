@@ -7,13 +7,10 @@ use super::error::PackError;
 use super::member::{Listing, Member};
 use super::recipe::Recipe;
 use crate::digest::Digest;
-use crate::store::{Store, StoreError, Verified};
+use crate::store::{Stamp, Store, StoreError, Verified, Writer};
 
 /// Kind of the store's memo: key of a recipe → blob of its [`Record`].
 const MEMO: &str = "layer-v1";
-
-/// A record of more bytes than this is not one of ours.
-const MOST_RECORD: u64 = 64 << 20;
 
 /// A compressed layer in the store.
 #[derive(Debug, Clone)]
@@ -30,6 +27,18 @@ pub struct Layer {
     pub members: Vec<Member>,
     /// Whether it was found in the store rather than built.
     pub reused: bool,
+    /// Its file when it was built, if this run did so: its bytes need no other proof.
+    pub(super) built: Option<Stamp>,
+}
+
+/// A layer whose bytes are all there, but not yet safe in the store.
+pub(super) struct Unsaved {
+    name: String,
+    key: Digest,
+    raw_size: u64,
+    parameters: Parameters,
+    members: Vec<Member>,
+    writer: Writer,
 }
 
 /// What is remembered of a layer beside its bytes.
@@ -65,29 +74,37 @@ impl Layer {
             parameters,
             members,
             reused: true,
+            built: None,
         }))
     }
 
-    /// Builds the layer of `recipe` and puts it into the store, to be found by this key.
+    /// Builds the layer of `recipe`, to be found by this key once it is saved.
     pub(super) fn make(
         recipe: &Recipe<'_>,
         key: Digest,
         format: Format,
         store: &Store,
         workers: &Workers,
-    ) -> Result<Self, PackError> {
+    ) -> Result<Unsaved, PackError> {
         let parameters = Parameters::new(format, recipe.density);
         let failed = |source| PackError::Store { layer: recipe.name.clone(), source };
         let raw_size = recipe.length()?;
         let (writer, members) = compress(recipe, &parameters, raw_size, store.writer().map_err(failed)?, workers)?;
+        Ok(Unsaved { name: recipe.name.clone(), key, raw_size, parameters, members, writer })
+    }
+}
+
+impl Unsaved {
+    /// Puts the layer into the store. Waits for the disk.
+    pub(super) fn save(self, store: &Store) -> Result<Layer, PackError> {
+        let Self { name, key, raw_size, parameters, members, writer } = self;
+        let failed = |source| PackError::Store { layer: name.clone(), source };
         let blob = writer.commit().map_err(failed)?;
+        let built = Some(blob.stamp().map_err(failed)?);
         let record = Record { sha256: blob.digest(), size: blob.size(), raw_size, members };
-        // Strings and numbers: serialisation to memory has no way to fail.
-        let text = serde_json::to_vec(&record).unwrap_or_default();
-        let remembered = store.insert_bytes(&text).map_err(failed)?;
-        store.remember(MEMO, &key, &remembered.digest()).map_err(failed)?;
+        store.keep_record(MEMO, &key, &record).map_err(failed)?;
         let members = record.members;
-        Ok(Self { name: recipe.name.clone(), blob, raw_size, parameters, members, reused: false })
+        Ok(Layer { name, blob, raw_size, parameters, members, reused: false, built })
     }
 }
 
@@ -107,10 +124,7 @@ pub(super) fn compress<W: std::io::Write>(
 
 /// What the store remembers under `key`, if it is whole; whatever is not is simply built again.
 fn recall(store: &Store, key: &Digest) -> Result<Option<(Record, Verified)>, StoreError> {
-    let Some(digest) = store.memo(MEMO, key) else { return Ok(None) };
-    let Some(text) = store.get(&digest)? else { return Ok(None) };
-    let Ok(text) = text.read(MOST_RECORD) else { return Ok(None) };
-    let Ok(record) = serde_json::from_slice::<Record>(&text) else { return Ok(None) };
+    let Some(record) = store.record::<Record>(MEMO, key)? else { return Ok(None) };
     let Some(blob) = store.get(&record.sha256)?.filter(|blob| blob.size() == record.size) else { return Ok(None) };
     Ok(Some((record, blob)))
 }

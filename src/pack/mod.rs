@@ -11,10 +11,10 @@
 //! read it as what it is.
 //!
 //! ```text
-//! bundle.json             table of contents
 //! packages/<file>.deb     `apt-get install ./packages/*.deb` needs no network
 //! images/<name>.tar       for `ctr image import` and `docker load`
 //! rootfs/<path on node>   rendered files, plain programs, khimg itself
+//! bundle.json             table of contents
 //! ```
 
 pub mod bundle;
@@ -24,8 +24,10 @@ pub mod contents;
 mod error;
 mod gzip;
 pub mod layer;
+pub(crate) mod locator;
 pub mod member;
 mod plan;
+mod prefix;
 mod program;
 mod recipe;
 pub(crate) mod segment;
@@ -35,7 +37,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, BufReader, Read};
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -86,14 +90,20 @@ pub fn pack(
 ) -> Result<Vec<Bundle>, PackError> {
     let workers = Workers::new(options.jobs)?;
     let programs = programs(roles, options)?;
-    let mut made: BTreeMap<Digest, Layer> = BTreeMap::new();
-    let mut drafts = Vec::new();
+    let mut plans = Vec::new();
     for files in roles {
-        let Plan { recipes, packages, files: plain, images, unsigned } = plan(files, lock, fetched, &programs)?;
-        let mut layers = Vec::new();
-        for recipe in &recipes {
-            layers.push(obtain(recipe, &mut made, store, options.format, &workers, reporter)?);
-        }
+        plans.push((files, plan(files, lock, fetched, &programs)?));
+    }
+    let recipes = plans.iter().flat_map(|(_, plan)| &plan.recipes);
+    let layers = layers(recipes, store, options.format, &workers, reporter)?;
+    let mut drafts = Vec::new();
+    for (files, Plan { recipes, packages, files: plain, images, unsigned }) in plans {
+        let found = |recipe: &Recipe<'_>| {
+            let layer = layers.get(&recipe.key(&Parameters::new(options.format, recipe.density)))?;
+            Some(Layer { name: recipe.name.clone(), ..layer.clone() })
+        };
+        // Every recipe has its layer.
+        let layers: Vec<Layer> = recipes.iter().filter_map(found).collect();
         let contents = Contents {
             format: contents::FORMAT,
             khimg: env!("CARGO_PKG_VERSION").to_owned(),
@@ -110,7 +120,7 @@ pub fn pack(
         };
         drafts.push((contents, layers));
     }
-    let finish = |(contents, layers)| Bundle::new(contents, options.format, layers, &workers);
+    let finish = |(contents, layers)| Bundle::new(contents, options.format, layers, store, &workers);
     let bundles: Vec<Result<Bundle, PackError>> = drafts.into_par_iter().map(finish).collect();
     bundles.into_iter().collect()
 }
@@ -184,29 +194,36 @@ fn plan<'a>(
     plan::plan(files, lock, fetched, programs.get(&arch).ok_or(PackError::NoProgram { arch })?)
 }
 
-/// The layer of a recipe: one that this run has already, one from the store, or a new one.
-fn obtain(
-    recipe: &Recipe<'_>,
-    made: &mut BTreeMap<Digest, Layer>,
+/// The layers of all recipes, each once, by their keys: from the store, or new ones. While one is on its way to the disk, the next
+/// is compressed.
+fn layers<'a>(
+    recipes: impl Iterator<Item = &'a Recipe<'a>>,
     store: &Store,
     format: Format,
     workers: &Workers,
     reporter: &dyn Reporter,
-) -> Result<Layer, PackError> {
-    let key = recipe.key(&Parameters::new(format, recipe.density));
-    if let Some(layer) = made.get(&key) {
-        return Ok(Layer { name: recipe.name.clone(), ..layer.clone() });
-    }
-    let label = format!("pack {}", recipe.name);
-    let layer = match Layer::find(recipe, &key, format, store)? {
-        Some(layer) => {
-            reporter.report(Event::Skipped { label, reason: "in the store already".to_owned() });
-            layer
+) -> Result<BTreeMap<Digest, Layer>, PackError> {
+    thread::scope(|scope| {
+        let (mut layers, mut saving) = (BTreeMap::new(), BTreeMap::new());
+        for recipe in recipes {
+            let key = recipe.key(&Parameters::new(format, recipe.density));
+            if layers.contains_key(&key) || saving.contains_key(&key) {
+                continue;
+            }
+            let label = format!("pack {}", recipe.name);
+            if let Some(layer) = Layer::find(recipe, &key, format, store)? {
+                reporter.report(Event::Skipped { label, reason: "in the store already".to_owned() });
+                layers.insert(key, layer);
+                continue;
+            }
+            let unsaved = task(reporter, label, || Layer::make(recipe, key, format, store, workers))?;
+            saving.insert(key, scope.spawn(move || unsaved.save(store)));
         }
-        None => task(reporter, label, || Layer::make(recipe, key, format, store, workers))?,
-    };
-    made.insert(key, layer.clone());
-    Ok(layer)
+        for (key, saving) in saving {
+            layers.insert(key, saving.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(layers)
+    })
 }
 
 /// Tells the beginning and the end of a piece of work, well or not.

@@ -31,15 +31,21 @@ pub(super) fn programs(
     let mut programs = Vec::new();
     for arch in archs {
         let path = given.get(&arch).ok_or(PipelineError::NoProgram { arch })?;
-        let failed = |source| PipelineError::Program { path: path.clone(), source };
-        let mut file = std::fs::File::open(path).map_err(failed)?;
-        let mut writer = store.writer()?;
-        std::io::copy(&mut file, &mut writer).map_err(failed)?;
-        let blob = writer.commit()?;
-        // Read a second time: nodes must get the same program from the bundle and from beside it.
-        if bundles.iter().any(|bundle| bundle.target().arch == arch && bundle.program() != Some(blob.digest())) {
-            return Err(PipelineError::ProgramChanged { path: path.clone() }.into());
-        }
+        let packed = bundles.iter().filter(|bundle| bundle.target().arch == arch).map(Bundle::program);
+        // Nodes must get the same program from the bundle and from beside it.
+        let changed = || PipelineError::ProgramChanged { path: path.clone() };
+        let digest = packed.flatten().next().ok_or_else(changed)?;
+        let blob = match store.get(&digest)? {
+            Some(blob) => blob,
+            None => {
+                let failed = |source| PipelineError::Program { path: path.clone(), source };
+                let mut file = std::fs::File::open(path).map_err(failed)?;
+                let mut writer = store.writer()?;
+                std::io::copy(&mut file, &mut writer).map_err(failed)?;
+                // Read a second time: somebody may have replaced it.
+                Some(writer.commit()?).filter(|blob| blob.digest() == digest).ok_or_else(changed)?
+            }
+        };
         let depot = DepotFile { path: format!("bin/khimg-{arch}"), sha256: blob.digest(), size: blob.size() };
         programs.push(Program { arch, blob, depot });
     }

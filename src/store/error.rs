@@ -37,6 +37,12 @@ pub enum StoreError {
         /// The digest of its bytes now.
         actual: Digest,
     },
+    /// Somebody wrote to a stored blob while it was read.
+    #[error("{path} in the store was changed while it was read")]
+    Changed {
+        /// The blob's file.
+        path: PathBuf,
+    },
     /// A blob grew beyond all that khimg handles.
     #[error("a blob of more than {limit} bytes does not fit into the store")]
     TooLarge {
@@ -84,7 +90,7 @@ impl StoreError {
 impl Explain for StoreError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Mismatch { .. } | Self::Damaged { .. } => Exit::Verification,
+            Self::Mismatch { .. } | Self::Damaged { .. } | Self::Changed { .. } => Exit::Verification,
             Self::Io { .. } | Self::TooLarge { .. } | Self::NotAFile { .. } | Self::Busy { .. } => Exit::LocalIo,
         }
     }
@@ -92,7 +98,9 @@ impl Explain for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => Self::remedy(source),
-            Self::Damaged { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
+            Self::Damaged { .. } | Self::Changed { .. } => {
+                Some("run `khimg store verify`, then the same command again".to_owned())
+            }
             Self::NotAFile { path } => Some(format!("remove {}", path.display())),
             Self::Busy { .. } => Some("wait for it to end, then run `khimg store gc` again".to_owned()),
             Self::Mismatch { .. } | Self::TooLarge { .. } => None,

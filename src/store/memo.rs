@@ -6,10 +6,15 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
 use super::{Store, StoreError, directory};
 use crate::digest::Digest;
+
+/// A record of more bytes than this is not one of ours.
+const MOST_RECORD: u64 = 64 << 20;
 
 /// The key and the value, each `sha256:` with 64 digits, a blank between them, a newline.
 const ENTRY: u64 = 144;
@@ -34,6 +39,28 @@ impl Store {
         writeln!(file, "{key} {value}").map_err(|e| StoreError::io("write", &path, e))?;
         file.persist(&path).map_err(|e| StoreError::io("create", &path, e.error))?;
         Ok(())
+    }
+
+    /// What [`Store::keep_record`] kept for `key`, if it is whole.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub fn record<T: DeserializeOwned>(&self, kind: &'static str, key: &Digest) -> Result<Option<T>, StoreError> {
+        let Some(digest) = self.memo(kind, key) else { return Ok(None) };
+        let Some(blob) = self.get(&digest)? else { return Ok(None) };
+        let Ok(text) = blob.read(MOST_RECORD) else { return Ok(None) };
+        Ok(serde_json::from_slice(&text).ok())
+    }
+
+    /// Keeps a record as a blob of its own and remembers it for `key`. It must be one that JSON can hold.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn keep_record(&self, kind: &'static str, key: &Digest, record: &impl Serialize) -> Result<(), StoreError> {
+        // What cannot be told is kept as nothing, which nobody can read back.
+        let text = serde_json::to_vec(record).unwrap_or_default();
+        let blob = self.insert_bytes(&text)?;
+        self.remember(kind, key, &blob.digest())
     }
 
     fn memo_path(&self, kind: &'static str, key: &Digest) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The store: atomic, shared, sound.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Barrier;
@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use khimg::digest::Digest;
 use khimg::exit::Explain;
 use khimg::report::Silent;
-use khimg::store::{Claim, Store, StoreError};
+use khimg::store::{Claim, Stamp, Store, StoreError};
 
 use super::{Bench, PATH, bytes, mirror_with, read, wanted};
 use crate::support::mirror::Fault;
@@ -97,6 +97,57 @@ fn damage_is_noticed_while_reading() {
     let mut bytes = Vec::new();
     blob.open().expect("opens").read_to_end(&mut bytes).expect("sound");
     assert_eq!(bytes, content);
+}
+
+/// What is copied without being read must be the very file that was proven.
+#[test]
+fn whoever_touches_a_file_leaves_another_stamp() {
+    let (dir, store) = store();
+    let content = bytes(300_000, 2);
+    let blob = store.insert_bytes(&content).expect("stored");
+    let mut seen = Vec::new();
+    let stamp = blob.prove(None, |bytes| seen.extend_from_slice(bytes)).expect("sound");
+    assert!(seen == content && blob.stamp().expect("there") == stamp);
+    let copied = |stamp: &Stamp| {
+        let path = dir.path().join("copy");
+        std::fs::write(&path, "front").expect("written");
+        let mut out = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+        out.seek(SeekFrom::End(0)).expect("the end");
+        let done = blob.copy_as_stamped(stamp, &mut out).expect("copied");
+        out.write_all(b"back").expect("written");
+        (done, std::fs::read(path).expect("a copy"))
+    };
+    let whole = [b"front", &content[..], b"back"].concat();
+    assert_eq!(copied(&stamp), (true, whole));
+
+    let times = std::fs::metadata(blob.path()).expect("there");
+    let times = std::fs::FileTimes::new().set_modified(times.modified().expect("a time"));
+    let touches: [&dyn Fn(); 4] = [
+        // The same bytes with the same times.
+        &|| {
+            std::fs::write(blob.path(), &content).expect("written");
+            let file = std::fs::File::options().write(true).open(blob.path()).expect("a file");
+            file.set_times(times).expect("set back");
+        },
+        // The same bytes in another file.
+        &|| {
+            let other = blob.path().with_extension("other");
+            std::fs::copy(blob.path(), &other).expect("copied");
+            std::fs::rename(other, blob.path()).expect("renamed");
+        },
+        &|| std::fs::set_permissions(blob.path(), std::fs::Permissions::from_mode(0o600)).expect("set"),
+        &|| std::fs::write(blob.path(), [&content[1..], b"x"].concat()).expect("damaged"),
+    ];
+    let mut stamp = stamp;
+    for (number, touch) in touches.into_iter().enumerate() {
+        touch();
+        assert_eq!(copied(&stamp), (false, b"frontback".to_vec()), "{number}");
+        assert_ne!(blob.stamp().expect("there"), stamp, "{number}");
+        match blob.prove(Some(&stamp), |_| ()) {
+            Ok(proven) => stamp = proven,
+            Err(error) => assert!(number == 3 && matches!(error, StoreError::Damaged { .. }), "{number}: {error}"),
+        }
+    }
 }
 
 #[test]

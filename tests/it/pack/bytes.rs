@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use khimg::deliver::deliver;
 use khimg::digest::Digest;
+use khimg::exit::{Exit, Explain};
 use khimg::pack::compress::Parameters;
 use khimg::pack::{Bundle, Format, Layer, What, check};
 use khimg::render::tree::{Content, Mode};
@@ -141,6 +142,42 @@ fn a_damaged_memo_or_a_lost_layer_is_made_again() {
     assert_eq!(digests(&workshop.pack(Format::TarZst, 2).expect("packs")), digests(&first));
 }
 
+/// A rebuild reads no layer that nobody has touched, and each one that somebody has.
+#[test]
+fn layers_that_were_touched_are_proven_again() {
+    let workshop = full();
+    let first = workshop.pack(Format::TarZst, 2).expect("packs");
+    let path = workshop.path("bundle");
+    let written = |bundle: &Bundle| {
+        bundle.write_file(&mut fs::File::create(&path).expect("a file")).expect("whole layers");
+        Digest::of(&fs::read(&path).expect("a bundle"))
+    };
+    assert_eq!(written(&first[0]), first[0].sha256);
+    let layer = first[0].layers[1].blob.path().to_path_buf();
+    let bytes = fs::read(&layer).expect("there");
+    fs::write(&layer, &bytes).expect("the same again");
+    let again = workshop.pack(Format::TarZst, 2).expect("packs");
+    assert_eq!((digests(&again), written(&again[0])), (digests(&first), first[0].sha256));
+
+    // What is remembered of the front may be lost or nonsense.
+    let memos = workshop.store.root().join("memo/prefix-v1");
+    for memo in fs::read_dir(&memos).expect("memos") {
+        fs::write(memo.expect("an entry").path(), "nonsense").expect("written");
+    }
+    assert_eq!(digests(&workshop.pack(Format::TarZst, 2).expect("packs")), digests(&first));
+    fs::remove_dir_all(&memos).expect("removed");
+    assert_eq!(digests(&workshop.pack(Format::TarZst, 2).expect("packs")), digests(&first));
+
+    fs::write(&layer, [&bytes[1..], b"x"].concat()).expect("damaged");
+    let error = workshop.pack(Format::TarZst, 2).expect_err("a damaged layer");
+    assert_eq!(error.exit(), Exit::Verification, "{error}");
+    fs::write(&layer, &bytes).expect("repaired");
+    let good = workshop.pack(Format::TarZst, 2).expect("packs");
+    fs::write(&layer, [&bytes[1..], b"x"].concat()).expect("damaged behind the proof");
+    let error = good[0].write_file(&mut fs::File::create(&path).expect("a file")).expect_err("a damaged layer");
+    assert_eq!(error.exit(), Exit::Verification, "{error}");
+}
+
 #[test]
 fn check_finds_nothing_in_sound_layers_and_names_the_entry_in_others() {
     let mut workshop = full();
@@ -210,8 +247,8 @@ fn other_readers_see_the_same_entries() {
         let path = workshop.path(&bundle.file_name());
         write(&bundle, &path);
         let file = path.to_str().expect("UTF-8");
-        let mut expected = vec!["bundle.json".to_owned()];
-        expected.extend(bundle.layers.iter().flat_map(|layer| layer.members.iter().map(|member| member.path.clone())));
+        let members = bundle.layers.iter().flat_map(|layer| layer.members.iter().map(|member| member.path.clone()));
+        let expected: Vec<String> = members.chain(["bundle.json".to_owned()]).collect();
         let option = if format == Format::TarZst { "--zstd" } else { "--gzip" };
         if let Some(names) = listing("tar", &[option, "-tf", file]) {
             assert_eq!(names, expected, "GNU tar, {format}");

@@ -85,7 +85,7 @@ proptest! {
 #[test]
 fn a_bundle_of_a_newer_khimg_is_named_as_such() {
     let mut tar = tar::Builder::new(Vec::new());
-    let text = br#"{"format": 2, "all": "new"}"#;
+    let text = br#"{"format": 3, "all": "new"}"#;
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
@@ -96,10 +96,47 @@ fn a_bundle_of_a_newer_khimg_is_named_as_such() {
     let segment = tar.into_inner().expect("in memory");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("bundle");
-    fs::write(&path, zstd::encode_all(&segment[..1024], 3).expect("in memory")).expect("a file");
+    let table = zstd::encode_all(&segment[..1024], 3).expect("in memory");
+    let locator =
+        [&b"\x5f\x2a\x4d\x18\x18\0\0\0khimgtoc"[..], &0_u64.to_le_bytes(), &(table.len() as u64).to_le_bytes()];
+    fs::write(&path, [table, locator.concat()].concat()).expect("a file");
     let error = inspect::bundle(&path).expect_err("unknown");
-    assert!(matches!(error, InspectError::Newer { format: 2, .. }), "{error}");
+    assert!(matches!(error, InspectError::Newer { format: 3, .. }), "{error}");
     assert_eq!(error.exit(), Exit::Unsupported);
+}
+
+/// Another table of contents than the one that lies behind the layers cannot be slipped in.
+#[test]
+fn the_table_of_contents_lies_where_it_belongs() {
+    for format in Format::ALL {
+        let (workshop, bundle, path) = written(format);
+        let sound = fs::read(&path).expect("there");
+        let broken = workshop.path("broken");
+        let pieces = bundle.pieces();
+        let [.., table, end] = &pieces[..] else { panic!("a bundle has an end") };
+        let (begin, behind) = (table.offset as usize, end.offset as usize);
+        let locator = sound.len() - if format == Format::TarZst { 16 } else { 26 };
+        let refused = |bytes: &[u8], what: &str| {
+            fs::write(&broken, bytes).expect("a file");
+            let error = inspect::bundle(&broken).expect_err(what);
+            assert_ne!(error.exit(), Exit::LocalIo, "{format}: {what}: {error}");
+        };
+        // The same table twice, and the locator names the second.
+        let mut twice = [&sound[..behind], &sound[begin..]].concat();
+        let moved = locator + behind - begin;
+        twice[moved..moved + 8].copy_from_slice(&end.offset.to_le_bytes());
+        refused(&twice, "two tables");
+        for offset in [0, table.offset - 1, table.offset + 1, end.offset, u64::MAX, u64::MAX - table.size] {
+            let mut astray = sound.clone();
+            astray[locator..locator + 8].copy_from_slice(&offset.to_le_bytes());
+            refused(&astray, "another offset");
+        }
+        for size in [0, table.size - 1, table.size + 1, u64::MAX] {
+            let mut astray = sound.clone();
+            astray[locator + 8..locator + 16].copy_from_slice(&size.to_le_bytes());
+            refused(&astray, "another size");
+        }
+    }
 }
 
 #[test]
