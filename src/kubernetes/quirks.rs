@@ -5,12 +5,6 @@
 pub use crate::cluster::KubeadmApi;
 use crate::cluster::{KubernetesVersion, Runtime};
 
-/// The oldest minor whose configuration khimg writes.
-pub const OLDEST_MINOR: u16 = 14;
-
-/// The newest minor whose configuration khimg writes.
-pub const NEWEST_MINOR: u16 = 36;
-
 impl KubeadmApi {
     /// Whether `extraArgs` is a list of name and value instead of a map (k/website, kubeadm-config.v1beta4).
     pub fn arguments_are_a_list(self) -> bool {
@@ -60,11 +54,6 @@ impl CgroupDriver {
             Self::Cgroupfs => "cgroupfs",
         }
     }
-}
-
-/// Whether khimg knows how to configure this version.
-pub fn is_known(version: KubernetesVersion) -> bool {
-    (OLDEST_MINOR..=NEWEST_MINOR).contains(&version.minor)
 }
 
 /// The kubeadm configuration that this version prefers: v1beta1 from 1.13, v1beta2 from 1.15, v1beta3 from 1.22,
@@ -203,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_steps_are_where_the_sources_say() {
-        let apis: Vec<_> = (OLDEST_MINOR..=NEWEST_MINOR).map(|minor| kubeadm_api(at(minor))).collect();
+        let apis: Vec<_> = (14..=37).map(|minor| kubeadm_api(at(minor))).collect();
         assert!(apis.is_sorted());
         for (minor, api) in [
             (14, KubeadmApi::V1beta1),
@@ -212,14 +201,13 @@ mod tests {
             (22, KubeadmApi::V1beta3),
             (30, KubeadmApi::V1beta3),
             (31, KubeadmApi::V1beta4),
-            (36, KubeadmApi::V1beta4),
+            (37, KubeadmApi::V1beta4),
         ] {
             assert_eq!(kubeadm_api(at(minor)), api, "1.{minor}");
         }
         assert_eq!((health_path(at(15)), health_path(at(16))), ("/healthz", "/readyz"));
         assert_eq!((cgroup_driver(at(21)).name(), cgroup_driver(at(22)).name()), ("cgroupfs", "systemd"));
         assert!(has_dockershim(at(23)) && !has_dockershim(at(24)));
-        assert!(!is_known(at(13)) && is_known(at(14)) && is_known(at(36)) && !is_known(at(37)));
         assert_eq!(control_plane_taints(at(24)).len(), 2);
         assert_eq!(control_plane_labels(at(20)).len(), 2);
     }

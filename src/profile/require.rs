@@ -6,8 +6,9 @@ use super::facts::{facts, holding, plain};
 use super::{FileRequirement, ImageRequirement, PackageRequirement, Profile, Profiles, Requirements, RoleRequirements};
 use crate::catalog::vars::UnknownVariable;
 use crate::catalog::{Catalog, Component, Facts, Offer, Vars};
-use crate::cluster::{Cluster, Packaging, Role, Target};
+use crate::cluster::{Cluster, KubernetesVersion, Packaging, Role, Runtime, Target, VersionRequest};
 use crate::exit::{Exit, Explain};
+use crate::kubernetes::quirks;
 
 /// What the names of Kubernetes' own images begin with.
 const KUBERNETES_REGISTRY: &str = "registry.k8s.io/";
@@ -72,6 +73,14 @@ pub enum RequireError {
         /// The base system.
         target: Target,
     },
+    /// Docker Engine is wanted, and nothing lets the kubelet talk to it.
+    #[error(
+        "the kubelet of Kubernetes {kubernetes} talks to Docker only through cri-dockerd, which the catalogue's component docker lacks"
+    )]
+    NoShim {
+        /// The Kubernetes version asked for.
+        kubernetes: String,
+    },
     /// A plain file or an image has exactly one version.
     #[error("the version {version:?} of {component} is a pattern, but a plain file or an image needs an exact one")]
     Inexact {
@@ -111,6 +120,7 @@ impl Explain for RequireError {
             Self::UnknownSystem { .. }
             | Self::NothingToChoose { .. }
             | Self::NotOffered { .. }
+            | Self::NoShim { .. }
             | Self::Nothing { .. } => Exit::Unsupported,
         }
     }
@@ -130,6 +140,9 @@ impl Explain for RequireError {
             }
             Self::NotOffered { component, .. } | Self::Nothing { component, .. } => {
                 format!("add {component} for this target to a catalogue of your own (`khimg catalog export`)")
+            }
+            Self::NoShim { .. } => {
+                "add cri-dockerd to the component docker in your catalogue, or write `runtime: containerd`".to_owned()
             }
             Self::Inexact { .. } => "write the whole version, without `*`".to_owned(),
             Self::Variable { .. } => return None,
@@ -238,7 +251,23 @@ impl<'a> Need<'a> {
                 });
             }
         }
+        self.check_shim(&all)?;
         Ok(all)
+    }
+
+    /// From 1.24 on, Docker without cri-dockerd is no container runtime.
+    fn check_shim(&self, all: &RoleRequirements) -> Result<(), RequireError> {
+        let VersionRequest { minor, patch } = self.cluster.kubernetes;
+        let version = KubernetesVersion { minor, patch: patch.unwrap_or_default() };
+        let runs_pods = matches!(self.role, Role::Master | Role::Worker);
+        if self.cluster.runtime != Runtime::Docker || !runs_pods || quirks::has_dockershim(version) {
+            return Ok(());
+        }
+        let mut names = all.files.iter().map(|file| &file.name).chain(all.packages.iter().map(|package| &package.name));
+        if names.any(|name| name == "cri-dockerd") {
+            return Ok(());
+        }
+        Err(RequireError::NoShim { kubernetes: self.cluster.kubernetes.to_string() })
     }
 
     /// Adds what `component` needs here; whether that is anything.

@@ -91,7 +91,7 @@ pub enum RenderError {
         second: String,
     },
     /// Kubernetes of this version cannot be configured.
-    #[error("Kubernetes {version} is not one that khimg can configure (1.14 to 1.36)")]
+    #[error("the catalogue does not know Kubernetes {version}")]
     UnknownVersion {
         /// The version.
         version: String,
@@ -103,6 +103,16 @@ pub enum RenderError {
         node: String,
         /// Why not.
         reason: String,
+    },
+    /// kube-proxy is to use the kernel's virtual server, and nothing loads it.
+    #[error(
+        "kube-proxy's mode ipvs needs the kernel modules {modules}, and no file of the role {role} in /etc/modules-load.d loads them"
+    )]
+    NoModules {
+        /// The role.
+        role: Role,
+        /// Those that are missing, with commas.
+        modules: String,
     },
     /// kubeadm's configuration cannot be written.
     #[error(transparent)]
@@ -152,7 +162,7 @@ impl Explain for RenderError {
             | Self::UnknownNode { .. } => Exit::BadInput,
             Self::NotLocked { .. } | Self::NoImage { .. } | Self::TwoImages { .. } => Exit::Lock,
             Self::Kubeadm(KubeadmError::NoImage { .. }) => Exit::Lock,
-            Self::UnknownVersion { .. } | Self::PodNetwork { .. } => Exit::Unsupported,
+            Self::UnknownVersion { .. } | Self::PodNetwork { .. } | Self::NoModules { .. } => Exit::Unsupported,
             Self::Kubeadm(KubeadmError::Secrets(error)) | Self::Secrets(error) => error.exit(),
             Self::Overlay(error) => error.exit(),
             Self::Kubeadm(KubeadmError::Yaml { .. }) | Self::Yaml { .. } | Self::Path(_) => Exit::Unexpected,
@@ -176,6 +186,9 @@ impl Explain for RenderError {
             Self::Kubeadm(KubeadmError::NoImage { .. }) => Some("run: khimg lock".to_owned()),
             Self::UnknownVersion { .. } => Some("choose another version in the cluster file".to_owned()),
             Self::PodNetwork { .. } => Some("enlarge `network.podSubnet`, or choose another `network.cni`".to_owned()),
+            Self::NoModules { .. } => {
+                Some("load them in your overlay of the base layer, or write `kubeProxy: iptables`".to_owned())
+            }
             Self::Overlay(error) => error.hint(),
             Self::Kubeadm(KubeadmError::Secrets(error)) | Self::Secrets(error) => error.hint(),
             _ => None,

@@ -13,6 +13,7 @@ mod error;
 mod generated;
 mod images;
 pub mod layer;
+mod modules;
 pub mod node_file;
 mod overlay;
 mod pods;
@@ -24,9 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::Value;
 
 use crate::catalog::{Catalog, Facts};
-use crate::cluster::{Cluster, KubernetesVersion, Node, Role, Target};
+use crate::cluster::{Cluster, KubeProxy, KubernetesVersion, Node, Role, Target};
 use crate::inventory::Inventory;
-use crate::kubernetes::quirks;
 use crate::profile::{self, Part, Profile, Profiles};
 use crate::secrets::Secrets;
 use context::RoleContext;
@@ -177,7 +177,7 @@ impl<'a> RoleStage<'a> {
             Role::Lb | Role::Etcd => None,
         };
         let known = version.unwrap_or(assumed);
-        if !quirks::is_known(known) {
+        if catalog.kubernetes.images(known).is_none() {
             return Err(RenderError::UnknownVersion { version: known.to_string() });
         }
         let images = images::of_role(inventory, role, target)?;
@@ -200,6 +200,9 @@ impl<'a> RoleStage<'a> {
             layers.push(((*name).to_owned(), Tree(tree)));
         }
         layers.retain(|(_, tree)| !tree.is_empty());
+        if self.inputs.cluster.network.kube_proxy == KubeProxy::Ipvs && self.version.is_some() {
+            modules::check_ipvs(self.role, &layers)?;
+        }
         Ok(RoleFiles {
             role: self.role,
             target: self.target.clone(),

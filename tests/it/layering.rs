@@ -26,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("catalog", &["arch", "cluster", "config", "digest", "input", "kubernetes", "shipped"]),
     ("cluster", &["arch", "catalog", "cloud_init", "config", "profile"]),
     ("kubernetes", &["arch", "cluster", "secrets"]),
-    ("profile", &["catalog", "cluster", "config", "digest", "exit", "shipped"]),
+    ("profile", &["catalog", "cluster", "config", "digest", "exit", "kubernetes", "shipped"]),
     ("mirrors", &["catalog", "cluster"]),
     // The stages, each with the results of those before it.
     ("lock", &["arch", "catalog", "cluster", "digest", "exit", "input", "profile", "resolve"]),

@@ -6,4 +6,6 @@ mod fields;
 mod fixture;
 mod kubeadm;
 mod manifests;
+mod newcomer;
 mod programs;
+mod refusals;
