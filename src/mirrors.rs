@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::catalog::{Catalog, Source, Vars};
 use crate::cluster::{Cluster, Trust};
+use crate::openpgp::{Keyring, OpenPgpError};
 
 /// One line of the build machine's apt configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +48,23 @@ impl Mirrors {
         }
     }
 
-    /// What the user said about the trust in `source`.
-    pub fn trust(&self, source: &str) -> Option<&Trust> {
-        self.trust.get(source)
+    /// The keys that may sign what `source` serves: those that the user named, or else the catalogue's. `None` where the user said
+    /// that it may be unsigned, and for what is no package repository.
+    ///
+    /// # Errors
+    /// Key files that are none.
+    pub fn keyring(&self, catalog: &Catalog, source: &str) -> Result<Option<Keyring>, OpenPgpError> {
+        let (fingerprints, keys, frozen) = match (self.trust.get(source), catalog.sources.get(source)) {
+            (Some(Trust::Unsigned), _) => return Ok(None),
+            (Some(Trust::Keys { fingerprints, armored }), _) => {
+                return Keyring::new(armored, fingerprints).map(Some);
+            }
+            (None, Some(Source::Apt(apt))) => (&apt.fingerprints, &apt.keys, apt.frozen),
+            (None, Some(Source::Yum(yum))) => (&yum.fingerprints, &yum.keys, yum.frozen),
+            (None, _) => return Ok(None),
+        };
+        let at_hand = keys.iter().filter_map(|key| catalog.keys.get(key));
+        Ok(Some(Keyring::new(at_hand, fingerprints)?.frozen(frozen)))
     }
 
     /// Every place that serves `source`, in order of trial: for each mirror name, the user's definition or else the catalogue's.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::condition::{Condition, Known};
 use super::digests::Digests;
 use super::shelf::Placed;
-use super::{AptSource, Component, Limit, Source, System, Vars};
+use super::{AptSource, Component, Family, Limit, Source, System, Vars, YumSigned, YumSource};
 use crate::cluster::KubernetesVersion;
 use crate::config::{Document, Problem, known, segment};
 use crate::kubernetes::Releases;
@@ -22,7 +22,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// Variables of bases, suites and release paths.
-const PLACE: [&str; 4] = ["arch", "machine", "minor", "codename"];
+const PLACE: [&str; 6] = ["arch", "machine", "minor", "codename", "distribution", "el"];
 /// Variables that follow from the exact Kubernetes version.
 const RELEASE: [&str; 4] = ["kubernetes", "etcd", "coredns", "pause"];
 
@@ -40,9 +40,7 @@ pub(super) fn check(parts: &Parts<'_>) -> Vec<Problem> {
     }
     for (name, entry) in parts.systems {
         let mut at = Place { document: &entry.document, base: format!("/{}", segment(name)), problems: &mut problems };
-        for (index, source) in entry.value.sources.iter().enumerate() {
-            at.source(&format!("/sources/{index}"), source, "package repository", parts, is_apt);
-        }
+        system(&mut at, &entry.value, parts);
     }
     if let Some(placed) = parts.releases {
         releases(
@@ -117,8 +115,31 @@ impl Place<'_> {
     }
 }
 
+fn system(at: &mut Place<'_>, system: &System, parts: &Parts<'_>) {
+    let (kind, fits): (_, fn(&Source) -> bool) = match system.family {
+        Family::Debian => ("Debian package repository", is_apt),
+        Family::Rhel => ("rpm package repository", is_yum),
+    };
+    for (index, source) in system.sources.iter().enumerate() {
+        at.source(&format!("/sources/{index}"), source, kind, parts, fits);
+    }
+    for (arch, sources) in &system.sources_on {
+        for (index, source) in sources.iter().enumerate() {
+            at.source(&format!("/sourcesOn/{arch}/{index}"), source, kind, parts, fits);
+        }
+    }
+}
+
 fn is_apt(source: &Source) -> bool {
     matches!(source, Source::Apt(_))
+}
+
+fn is_yum(source: &Source) -> bool {
+    matches!(source, Source::Yum(_))
+}
+
+fn is_packages(source: &Source) -> bool {
+    is_apt(source) || is_yum(source)
 }
 
 fn is_file(source: &Source) -> bool {
@@ -132,6 +153,7 @@ fn is_registry(source: &Source) -> bool {
 fn source(at: &mut Place<'_>, source: &Source, parts: &Parts<'_>) {
     let kind = match source {
         Source::Apt(_) => "apt",
+        Source::Yum(_) => "yum",
         Source::File(_) => "file",
         Source::Registry(_) => "registry",
     };
@@ -139,7 +161,7 @@ fn source(at: &mut Place<'_>, source: &Source, parts: &Parts<'_>) {
         let below = format!("/{kind}/mirrors/{}", segment(mirror));
         if base == "system" {
             if !is_apt(source) {
-                at.bad(&below, "only a package repository can come from this machine's apt", "write a URL");
+                at.bad(&below, "only a Debian package repository can come from this machine's apt", "write a URL");
             }
             continue;
         }
@@ -150,6 +172,7 @@ fn source(at: &mut Place<'_>, source: &Source, parts: &Parts<'_>) {
     }
     match source {
         Source::Apt(apt) => apt_source(at, apt, parts),
+        Source::Yum(yum) => yum_source(at, yum, parts),
         Source::File(_) => {}
         Source::Registry(registry) => {
             for mirror in registry.renames.keys().filter(|mirror| !registry.mirrors.contains_key(*mirror)) {
@@ -165,21 +188,7 @@ fn source(at: &mut Place<'_>, source: &Source, parts: &Parts<'_>) {
 }
 
 fn apt_source(at: &mut Place<'_>, apt: &AptSource, parts: &Parts<'_>) {
-    if apt.fingerprints.is_empty() {
-        at.bad("/apt/fingerprints", "nobody may sign this repository", "name at least one fingerprint");
-    }
-    for (index, fingerprint) in apt.fingerprints.iter().enumerate() {
-        // Version 4 keys have 160 bits, version 6 keys 256 (RFC 9580 §5.5.4).
-        let hex = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
-        if !hex || !matches!(fingerprint.len(), 40 | 64) {
-            let message = format!("{fingerprint:?} is not a full fingerprint");
-            at.bad(
-                &format!("/apt/fingerprints/{index}"),
-                message,
-                "write its 40 hex digits in upper case, without spaces",
-            );
-        }
-    }
+    signers(at, "/apt", &apt.fingerprints, &apt.keys, parts);
     if apt.keys.is_empty() && apt.key_path.is_none() {
         at.bad(
             "/apt",
@@ -187,12 +196,58 @@ fn apt_source(at: &mut Place<'_>, apt: &AptSource, parts: &Parts<'_>) {
             "add one: its keys must come from somewhere",
         );
     }
-    for (index, key) in apt.keys.iter().enumerate().filter(|(_, key)| !parts.keys.contains_key(*key)) {
-        let help = known(key, "key files", parts.keys.keys().map(String::as_str));
-        at.bad(&format!("/apt/keys/{index}"), format!("there is no key file keys/{key}"), help);
-    }
     for (index, suite) in apt.suites().iter().enumerate() {
         at.text(&format!("/apt/layout/suite/suites/{index}"), suite, &PLACE);
+    }
+}
+
+fn yum_source(at: &mut Place<'_>, yum: &YumSource, parts: &Parts<'_>) {
+    signers(at, "/yum", &yum.fingerprints, &yum.keys, parts);
+    match yum.signed {
+        YumSigned::Metadata if yum.keys.is_empty() && yum.key_path.is_none() => at.bad(
+            "/yum",
+            "the repository has neither `keys` nor a `keyPath`",
+            "add one: its keys must come from somewhere",
+        ),
+        YumSigned::Packages if yum.keys.is_empty() => {
+            at.bad(
+                "/yum",
+                "the repository has no `keys`",
+                "add the key that signs its packages to keys/, and name it here",
+            );
+        }
+        YumSigned::Packages if yum.key_path.is_some() => at.bad(
+            "/yum/keyPath",
+            "packages are checked without a network, so their keys cannot come from the mirror",
+            "remove it, and put the key into keys/",
+        ),
+        YumSigned::Metadata | YumSigned::Packages => {}
+    }
+    if yum.repositories.is_empty() {
+        at.bad("/yum/repositories", "the source has no repository", "name a directory with a repodata, or `.`");
+    }
+    for (index, path) in yum.repositories.iter().enumerate() {
+        at.text(&format!("/yum/repositories/{index}"), path, &PLACE);
+    }
+}
+
+fn signers(at: &mut Place<'_>, below: &str, fingerprints: &[String], keys: &[String], parts: &Parts<'_>) {
+    if fingerprints.is_empty() {
+        let pointer = format!("{below}/fingerprints");
+        at.bad(&pointer, "nobody may sign this repository", "name at least one fingerprint");
+    }
+    for (index, fingerprint) in fingerprints.iter().enumerate() {
+        // Version 4 keys have 160 bits, version 6 keys 256 (RFC 9580 §5.5.4).
+        let hex = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+        if !hex || !matches!(fingerprint.len(), 40 | 64) {
+            let message = format!("{fingerprint:?} is not a full fingerprint");
+            let pointer = format!("{below}/fingerprints/{index}");
+            at.bad(&pointer, message, "write its 40 hex digits in upper case, without spaces");
+        }
+    }
+    for (index, key) in keys.iter().enumerate().filter(|(_, key)| !parts.keys.contains_key(*key)) {
+        let help = known(key, "key files", parts.keys.keys().map(String::as_str));
+        at.bad(&format!("{below}/keys/{index}"), format!("there is no key file keys/{key}"), help);
     }
 }
 
@@ -221,7 +276,7 @@ fn component(at: &mut Place<'_>, component: &Component, parts: &Parts<'_>, known
         at.condition(&format!("{below}/when"), &package.when, known_facts);
         at.text(&format!("{below}/version"), package.version.as_deref().unwrap_or_default(), &versioned);
         for (index, source) in package.sources.iter().enumerate() {
-            at.source(&format!("{below}/sources/{index}"), source, "package repository", parts, is_apt);
+            at.source(&format!("{below}/sources/{index}"), source, "package repository", parts, is_packages);
         }
     }
     for (index, file) in component.files.iter().enumerate() {

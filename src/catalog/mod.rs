@@ -23,8 +23,8 @@ pub use condition::{Condition, Facts};
 pub use digests::Digests;
 pub use limit::Limit;
 pub use load::load;
-pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source};
-pub use system::System;
+pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source, YumSigned, YumSource};
+pub use system::{Family, System};
 pub use vars::Vars;
 
 /// The whole catalogue.
@@ -53,14 +53,14 @@ impl Catalog {
     }
 
     /// The variables of bases, suites and paths on `target`: `{arch}`, `{machine}`, `{minor}` (`1.34`) and, where the catalogue
-    /// knows the operating system, `{codename}`.
+    /// knows the operating system, `{codename}`, `{distribution}` and `{el}`.
     pub fn vars(&self, target: &Target, kubernetes: VersionRequest) -> Vars {
         let vars = Vars::default()
             .with("arch", target.arch)
             .with("machine", target.arch.machine())
             .with("minor", format_args!("1.{}", kubernetes.minor));
         match self.systems.get(&target.os) {
-            Some(system) => vars.with("codename", &system.codename),
+            Some(system) => system.vars(vars),
             None => vars,
         }
     }

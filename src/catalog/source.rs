@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Source {
     /// A Debian package repository.
     Apt(AptSource),
+    /// rpm package repositories.
+    Yum(YumSource),
     /// Plain files over HTTP.
     File(FileSource),
     /// A container registry.
@@ -51,6 +53,40 @@ pub enum AptLayout {
     },
     /// `Release` and `Packages` lie at the base itself.
     Flat {},
+}
+
+/// rpm package repositories that have one signer. Texts may hold `{codename}`, `{el}`, `{minor}`, `{machine}` ([`super::Vars`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct YumSource {
+    /// Directories below the base that hold a `repodata`, all of which belong to the source; `.` for the base itself.
+    pub repositories: Vec<String>,
+    /// What the signature is over.
+    pub signed: YumSigned,
+    /// Who may sign it: full fingerprints of primary keys, upper-case hex.
+    pub fingerprints: Vec<String>,
+    /// Names of key files under `profiles/catalog/keys/`.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// A path below the base where the repository publishes its key; accepted only if its fingerprint is pinned. Not where
+    /// packages are signed: they are also checked where there is no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_path: Option<String>,
+    /// The publisher has stopped: a key that has expired since is good for what it signed before. Said in a warning each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+    /// Mirror name → base URL.
+    pub mirrors: BTreeMap<String, String>,
+}
+
+/// What of an rpm repository is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum YumSigned {
+    /// `repomd.xml`, by `repomd.xml.asc`; from there, digests lead to each package.
+    Metadata,
+    /// Each package, and not what lists them. A mirror can then hide packages or offer old ones, but none of its own.
+    Packages,
 }
 
 /// Plain files over HTTP.
@@ -97,6 +133,7 @@ impl Source {
     pub fn mirrors(&self) -> &BTreeMap<String, String> {
         match self {
             Self::Apt(apt) => &apt.mirrors,
+            Self::Yum(yum) => &yum.mirrors,
             Self::File(file) => &file.mirrors,
             Self::Registry(registry) => &registry.mirrors,
         }

@@ -105,6 +105,7 @@ fn proof(proof: &Proof) -> String {
         Proof::Signature(fingerprint) => {
             format!("signed by …{}", fingerprint.get(fingerprint.len().saturating_sub(16)..).unwrap_or(fingerprint))
         }
+        Proof::Package(fingerprints) => format!("each signed by {}", fingerprints.join(" or ")),
         Proof::Catalogue => "digest in the catalogue".to_owned(),
         Proof::Publisher(_) => "publisher's checksum file".to_owned(),
         Proof::Tag => "tag, pinned at locking".to_owned(),

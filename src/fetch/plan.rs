@@ -35,7 +35,7 @@ impl<'a> Plan<'a> {
         for package in lock.packages.iter().filter(|package| wanted(&package.why)) {
             let mut vars = vars(lock, package.target.arch);
             if let Some(system) = catalog.systems.get(&package.target.os) {
-                vars = vars.with("codename", &system.codename);
+                vars = system.vars(vars);
             }
             let label = format!("{} {} {}", package.name, package.version, package.arch);
             let origins = origins(catalog, mirrors, &package.source, &vars, &package.path)?;

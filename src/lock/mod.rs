@@ -129,12 +129,12 @@ fn inputs(requirements: &Requirements) -> BTreeMap<String, Digest> {
 pub struct Repository {
     /// Name of the source.
     pub source: String,
-    /// Suite, or the base's variable part for a flat repository, such as `v1.34`.
+    /// Suite, the base's variable part for a flat repository, such as `v1.34`, or the path of an rpm repository.
     pub suite: String,
-    /// `Date` of its release file.
+    /// `Date` of its release file, or the time of its `repomd.xml`.
     #[schemars(with = "String")]
     pub date: jiff::Timestamp,
-    /// How its release file was proven.
+    /// How its release file or `repomd.xml` was proven.
     pub proof: Proof,
 }
 
@@ -144,6 +144,8 @@ pub struct Repository {
 pub enum Proof {
     /// An OpenPGP signature by the key with this fingerprint, over metadata that names the digest.
     Signature(String),
+    /// A signature in the package itself, by one of the keys with these fingerprints; it is checked when the package is fetched.
+    Package(Vec<String>),
     /// The digest stands in the catalogue.
     Catalogue,
     /// The publisher's checksum file at this path below the source.
@@ -164,7 +166,7 @@ pub struct Package {
     pub name: String,
     /// Full version.
     pub version: String,
-    /// Architecture as the package says it; may be `all`.
+    /// Architecture as the package says it; may be `all` or `noarch`.
     pub arch: String,
     /// Size in bytes.
     pub size: u64,

@@ -13,7 +13,7 @@ use super::error::NodeError;
 use super::status::Journal;
 use super::unpack::Unpacked;
 use crate::pack::contents::PackageEntry;
-use crate::resolve::apt::version::compare;
+use crate::resolve::version::Scheme;
 
 /// What `invoke-rc.d` and `deb-systemd-invoke` ask before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -86,7 +86,7 @@ fn missing<'a>(
             missing.push(package);
             continue;
         };
-        match compare(version, &package.version) {
+        match Scheme::Deb.compare(version, &package.version) {
             Ordering::Equal => {}
             // Somebody else's newer package may be what others here were built against.
             Ordering::Greater if !ours.contains(&(package.name.clone(), version.clone())) => {

@@ -66,7 +66,7 @@ pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &T
         facts.insert("kubeadmApi".to_owned(), api.version().to_owned());
     }
     if let Some(system) = catalog.systems.get(&target.os) {
-        facts.insert("family".to_owned(), system.family.clone());
+        facts.insert("family".to_owned(), system.family.name().to_owned());
     }
     facts
 }

@@ -159,7 +159,7 @@ impl<'a> RoleContext<'a> {
     ) -> Self {
         let endpoint = &cluster.endpoint;
         let monitor_port = MONITOR_PORTS.into_iter().find(|port| *port != endpoint.port).unwrap_or(MONITOR_PORTS[0]);
-        let family = catalog.systems.get(&target.os).map_or("debian", |system| system.family.as_str());
+        let family = catalog.systems.get(&target.os).map_or("debian", |system| system.family.name());
         Self {
             cluster: ClusterView { name: &cluster.name },
             kubernetes: KubernetesView {

@@ -1,7 +1,7 @@
 //! Why something could not be resolved.
 
-use super::apt::attempt::RepositoryError;
-use super::apt::error::ClosureError;
+use super::attempt::RepositoryError;
+use super::closure::ClosureError;
 use super::file::FileError;
 use super::image::ImageError;
 use crate::catalog::vars::UnknownVariable;
@@ -59,13 +59,23 @@ pub enum ResolveError {
         /// Its id.
         os: String,
     },
-    /// An operating system with another package manager.
-    #[error("packages of {os} (family {family}) cannot be resolved yet")]
-    UnsupportedFamily {
-        /// Its id.
+    /// A source of another package manager than the operating system's.
+    #[error("source {source_name:?} has no packages for {os}: it is for another package manager")]
+    OtherFamily {
+        /// Name of the source.
+        source_name: String,
+        /// The operating system.
         os: String,
-        /// Its family.
-        family: String,
+    },
+    /// A package that would lie outside of its source.
+    #[error("package {package} of source {source_name} is said to lie at {location}, outside of the source")]
+    Outside {
+        /// Name of the source.
+        source_name: String,
+        /// The package.
+        package: String,
+        /// Its path below its repository.
+        location: String,
     },
     /// A plain file that cannot be pinned.
     #[error(transparent)]
@@ -85,11 +95,13 @@ impl Explain for ResolveError {
             Self::File(error) => error.exit(),
             Self::Image(error) => error.exit(),
             Self::Closure { source, .. } => source.exit(),
-            Self::NoPatch { .. } | Self::UnsupportedFamily { .. } => Exit::Unsupported,
+            Self::NoPatch { .. } => Exit::Unsupported,
+            Self::Outside { .. } => Exit::Verification,
             Self::Keys { .. }
             | Self::UnknownSource { .. }
             | Self::NotPackages { .. }
             | Self::UnknownSystem { .. }
+            | Self::OtherFamily { .. }
             | Self::Variable(_) => Exit::BadInput,
         }
     }
@@ -106,8 +118,13 @@ impl Explain for ResolveError {
                 Some("`khimg catalog show sources` shows what there is".to_owned())
             }
             Self::UnknownSystem { .. } => Some("`khimg catalog show systems` shows what there is".to_owned()),
-            Self::UnsupportedFamily { .. } => Some("set `target.os` to a Debian release".to_owned()),
-            Self::Variable(_) => Some("use only {codename}, {minor}, {arch} and {machine}".to_owned()),
+            Self::OtherFamily { .. } => {
+                Some("correct `sources` of the component, or its condition `family`, in the catalogue".to_owned())
+            }
+            Self::Outside { .. } => Some("put another mirror before it under `mirrors` in the cluster file".to_owned()),
+            Self::Variable(_) => {
+                Some("use only {codename}, {distribution}, {el}, {minor}, {arch} and {machine}".to_owned())
+            }
         }
     }
 }

@@ -92,7 +92,7 @@ fn of_package(
     repositories: &Repositories,
     request: VersionRequest,
 ) -> Result<BTreeSet<u16>, ResolveError> {
-    let own = &system(catalog, &role.target)?.sources;
+    let own = system(catalog, &role.target)?.sources(role.target.arch);
     let shelves = own.iter().chain(&package.sources).flat_map(|source| repositories.shelves(&role.target, source));
     let offered = shelves.flat_map(|shelf| shelf.index.find(&package.name));
     Ok(offered.filter_map(|offer| patch(offer.version, request)).collect())

@@ -10,13 +10,23 @@
 //! for and offered, unless it is to be upgraded.
 
 pub mod apt;
+pub mod attempt;
+pub mod authority;
+pub mod closure;
+pub mod compression;
 mod error;
 pub mod file;
 pub mod image;
+pub mod index;
 mod kubernetes;
 mod packages;
+pub mod plan;
 mod release;
 mod repositories;
+pub mod shelve;
+pub mod universe;
+pub mod version;
+pub mod yum;
 
 use crate::catalog::Catalog;
 use crate::clock;
@@ -28,6 +38,7 @@ use crate::profile::Requirements;
 use crate::registry::{Credentials, Registry};
 use crate::store::Store;
 
+use closure::ClosureError;
 pub use error::ResolveError;
 
 /// Exact artifacts for everything that was required.
@@ -84,9 +95,18 @@ pub async fn resolve(
     upgrade: &Upgrade,
 ) -> Result<Resolution, ResolveError> {
     let wanted = repositories::wanted(requirements, catalog, mirrors, previous)?;
-    let repositories = repositories::load(wanted, net, store, clock::now()).await?;
+    let mut repositories = repositories::load(wanted, net, store, clock::now()).await?;
     let version = kubernetes::version(requirements, catalog, &repositories, previous, upgrade)?;
-    let packages = packages::resolve(requirements, catalog, &repositories, version, previous, upgrade)?;
+    let packages = loop {
+        match packages::resolve(requirements, catalog, &repositories, version, previous, upgrade) {
+            Err(ResolveError::Closure { target, source: ClosureError::UnknownFiles { paths }, .. })
+                if repositories.may_find_owners(&target) =>
+            {
+                repositories.find_owners(&target, paths, net, store).await?;
+            }
+            packages => break packages?,
+        }
+    };
     let files = file::all(requirements, version, catalog, mirrors, net, previous, upgrade).await?;
     let registry = Registry::new(net, credentials.clone());
     let images = image::all(requirements, version, catalog, mirrors, &registry, store, previous, upgrade).await?;

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::apt::closure::{Base, Member, Root, close};
-use super::apt::universe::{Shelf, Universe};
+use super::closure::{ClosureError, Member, Root};
 use super::repositories::{Repositories, system};
-use super::{ResolveError, Upgrade};
-use crate::catalog::Catalog;
+use super::universe::{Shelf, Universe};
+use super::version::Scheme;
+use super::yum::filelists::Owners;
+use super::{ResolveError, Upgrade, apt, yum};
+use crate::catalog::system::Base as Declared;
+use crate::catalog::{Catalog, Family};
 use crate::cluster::{KubernetesVersion, Target};
 use crate::lock::{Lock, Package, Why};
 use crate::profile::{Requirements, RoleRequirements};
@@ -28,15 +31,21 @@ pub fn resolve(
     for role in requirements.roles.iter().filter(|role| !role.packages.is_empty()) {
         let failed = |source| ResolveError::Closure { role: role.role, target: role.target.clone(), source };
         let system = system(catalog, &role.target)?;
+        let scheme = match system.family {
+            Family::Debian => Scheme::Deb,
+            Family::Rhel => Scheme::Rpm,
+        };
+        let own = system.sources(role.target.arch);
         if !bases.contains_key(&role.target) {
-            let universe = Universe::new(shelves(repositories, &role.target, system.sources.iter()), BTreeMap::new());
-            let base = Base::new(&universe, &system.base.priorities, &system.base.packages).map_err(failed)?;
-            bases.insert(&role.target, base);
+            let shelves = shelves(repositories, &role.target, own.iter());
+            let universe = Universe::new(scheme, shelves, BTreeMap::new());
+            let owners = repositories.owners(&role.target);
+            bases.insert(&role.target, Base::new(&universe, owners, &system.base).map_err(failed)?);
         }
         let Some(base) = bases.get(&role.target) else { continue };
         let further = role.packages.iter().flat_map(|package| &package.sources);
-        let shelves = shelves(repositories, &role.target, system.sources.iter().chain(further));
-        let universe = Universe::new(shelves, pins(previous, upgrade, &role.target));
+        let shelves = shelves(repositories, &role.target, own.iter().chain(further));
+        let universe = Universe::new(scheme, shelves, pins(scheme, previous, upgrade, &role.target));
         let mut vars = catalog.vars(&role.target, requirements.kubernetes);
         if let Some(version) = kubernetes {
             vars = vars.with("kubernetes", version);
@@ -44,7 +53,7 @@ pub fn resolve(
         let mut wanted = Vec::new();
         for package in &role.packages {
             let version = package.version.as_deref().map(|version| vars.fill(version)).transpose()?;
-            let sources: Vec<String> = system.sources.iter().chain(&package.sources).cloned().collect();
+            let sources: Vec<String> = own.iter().chain(&package.sources).cloned().collect();
             wanted.push((package, version, sources));
         }
         let roots: Vec<Root<'_>> = wanted
@@ -56,10 +65,34 @@ pub fn resolve(
                 sources,
             })
             .collect();
-        let members = close(&universe, base, &roots).map_err(failed)?;
-        packages.extend(members.into_iter().map(|member| locked(role, member)));
+        for member in base.close(&universe, &roots).map_err(failed)? {
+            packages.push(locked(role, member)?);
+        }
     }
     Ok(packages)
+}
+
+/// The base system of a target, and how closures beyond it are found.
+enum Base<'u> {
+    Deb(apt::closure::Base<'u>),
+    Rpm(yum::closure::Base<'u>, Owners),
+}
+
+impl<'u> Base<'u> {
+    fn new(universe: &Universe<'u>, owners: Owners, declared: &Declared) -> Result<Self, ClosureError> {
+        let Declared { priorities, packages } = declared;
+        Ok(match universe.scheme() {
+            Scheme::Deb => Self::Deb(apt::closure::Base::new(universe, priorities, packages)?),
+            Scheme::Rpm => Self::Rpm(yum::closure::Base::new(universe, &owners, packages)?, owners),
+        })
+    }
+
+    fn close(&self, universe: &Universe<'u>, roots: &[Root<'_>]) -> Result<Vec<Member<'u>>, ClosureError> {
+        match self {
+            Self::Deb(base) => apt::closure::close(universe, base, roots),
+            Self::Rpm(base, owners) => yum::closure::close(universe, owners, base, roots),
+        }
+    }
 }
 
 /// The shelves of several sources, each source once, in order.
@@ -78,33 +111,43 @@ fn shelves<'r>(
 }
 
 /// The versions that a lock has pinned for a target, without those that may change.
-fn pins<'l>(previous: Option<&'l Lock>, upgrade: &Upgrade, target: &Target) -> BTreeMap<&'l str, &'l str> {
+fn pins<'l>(
+    scheme: Scheme,
+    previous: Option<&'l Lock>,
+    upgrade: &Upgrade,
+    target: &Target,
+) -> BTreeMap<&'l str, &'l str> {
     let packages = previous.into_iter().flat_map(|lock| &lock.packages).filter(|package| package.target == *target);
     let kept = packages.filter(|package| !package.why.iter().any(|why| upgrade.frees(&why.component)));
     let mut pins = BTreeMap::new();
     for package in kept {
         // Where roles differ, the higher version: roles of one cluster had better agree.
         let pinned = pins.entry(package.name.as_str()).or_insert(package.version.as_str());
-        if super::apt::version::compare(&package.version, pinned).is_gt() {
+        if scheme.compare(&package.version, pinned).is_gt() {
             *pinned = package.version.as_str();
         }
     }
     pins
 }
 
-fn locked(role: &RoleRequirements, member: Member<'_>) -> Package {
+fn locked(role: &RoleRequirements, member: Member<'_>) -> Result<Package, ResolveError> {
     let Member { offer, components, chain } = member;
-    let package = offer.package;
-    Package {
+    let (package, shelf) = (offer.package, offer.shelf);
+    let path = offer.path().ok_or_else(|| ResolveError::Outside {
+        source_name: shelf.source.clone(),
+        package: package.name.to_owned(),
+        location: package.path.to_owned(),
+    })?;
+    Ok(Package {
         target: role.target.clone(),
         name: package.name.to_owned(),
         version: package.version.to_owned(),
         arch: package.arch.to_owned(),
         size: package.size,
         sha256: package.sha256,
-        source: offer.shelf.source.clone(),
-        path: package.path.strip_prefix("./").unwrap_or(package.path).to_owned(),
-        proof: offer.shelf.proof.clone(),
+        source: shelf.source.clone(),
+        path,
+        proof: shelf.proof.clone(),
         why: components.into_iter().map(|component| Why { role: role.role, component, chain: chain.clone() }).collect(),
-    }
+    })
 }

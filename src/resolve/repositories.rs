@@ -1,25 +1,32 @@
 //! Which package repositories the roles need, and all of them loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::ResolveError;
-use super::apt::repository::{Authority, Layout, Repository, Wanted};
-use super::apt::universe::Shelf;
+use super::attempt::RepositoryError;
+use super::authority::Authority;
+use super::index::Index;
+use super::universe::Shelf;
+use super::yum::filelists::Owners;
+use super::yum::repository::Chain;
+use super::{ResolveError, apt, yum};
 use crate::arch::Arch;
-use crate::catalog::{AptLayout, AptSource, Catalog, Source, System, Vars};
-use crate::cluster::{Target, Trust};
-use crate::lock::{self, Lock};
+use crate::catalog::{AptLayout, AptSource, Catalog, Family, Source, System, Vars, YumSigned};
+use crate::cluster::Target;
+use crate::lock::{self, Lock, Proof};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
-use crate::openpgp::Keyring;
 use crate::profile::Requirements;
 use crate::store::Store;
 
 /// One part of a source: its name, the suite or other part, the architecture.
 type Key = (String, String, Arch);
+
+/// Most times that lists of files are gone through for one lock.
+const MAX_ROUNDS: usize = 32;
 
 /// Everything that is wanted, each part once, and the shelves of each source on each target.
 #[derive(Debug, Default)]
@@ -28,11 +35,22 @@ pub struct Plan {
     of: BTreeMap<(Target, String), Vec<Key>>,
 }
 
+/// One repository that is wanted.
+#[derive(Debug, Clone)]
+enum Wanted {
+    Apt(apt::repository::Wanted),
+    Yum(yum::repository::Wanted),
+}
+
 /// All repositories, loaded.
 #[derive(Debug, Default)]
 pub struct Repositories {
     states: Vec<lock::Repository>,
     shelves: BTreeMap<(Target, String), Vec<Shelf>>,
+    /// The rpm repositories of a target, whose lists of files may be needed.
+    yum: BTreeMap<Target, Vec<(yum::repository::Wanted, yum::repository::Repository)>>,
+    owners: BTreeMap<Target, Owners>,
+    rounds: usize,
 }
 
 impl Repositories {
@@ -45,16 +63,41 @@ impl Repositories {
     pub fn states(&self) -> Vec<lock::Repository> {
         self.states.clone()
     }
+
+    /// What lists of files have told of the packages for a target.
+    pub fn owners(&self, target: &Target) -> Owners {
+        self.owners.get(target).cloned().unwrap_or_default()
+    }
+
+    /// Whether lists of files can be asked once more.
+    pub fn may_find_owners(&self, target: &Target) -> bool {
+        self.rounds < MAX_ROUNDS && self.yum.contains_key(target)
+    }
+
+    /// Finds the owners of `paths` in the lists of files of a target's repositories.
+    ///
+    /// # Errors
+    /// A list that no mirror has.
+    pub async fn find_owners(
+        &mut self,
+        target: &Target,
+        paths: BTreeSet<String>,
+        net: &Net,
+        store: &Store,
+    ) -> Result<(), RepositoryError> {
+        self.rounds += 1;
+        let mut found: Owners = paths.into_iter().map(|path| (path, BTreeSet::new())).collect();
+        for (wanted, repository) in self.yum.get(target).into_iter().flatten() {
+            found = wanted.find_owners(repository, found, net, store).await?;
+        }
+        self.owners.entry(target.clone()).or_default().extend(found);
+        Ok(())
+    }
 }
 
-/// The system of a target, if its packages are Debian's.
+/// The system of a target.
 pub fn system<'c>(catalog: &'c Catalog, target: &Target) -> Result<&'c System, ResolveError> {
-    let system =
-        catalog.systems.get(&target.os).ok_or_else(|| ResolveError::UnknownSystem { os: target.os.clone() })?;
-    match system.family.as_str() {
-        "debian" => Ok(system),
-        family => Err(ResolveError::UnsupportedFamily { os: target.os.clone(), family: family.to_owned() }),
-    }
+    catalog.systems.get(&target.os).ok_or_else(|| ResolveError::UnknownSystem { os: target.os.clone() })
 }
 
 /// Which repositories `requirements` need: for each role that asks for packages, the system's own and those of the packages.
@@ -69,7 +112,8 @@ pub fn wanted(
 ) -> Result<Plan, ResolveError> {
     let mut plan = Plan::default();
     for role in requirements.roles.iter().filter(|role| !role.packages.is_empty()) {
-        let own = &system(catalog, &role.target)?.sources;
+        let system = system(catalog, &role.target)?;
+        let own = system.sources(role.target.arch);
         let vars = catalog.vars(&role.target, requirements.kubernetes);
         for name in own.iter().chain(role.packages.iter().flat_map(|package| &package.sources)) {
             let at = (role.target.clone(), name.clone());
@@ -77,9 +121,8 @@ pub fn wanted(
                 continue;
             }
             let mut keys = Vec::new();
-            for mut wanted in parts(name, catalog, mirrors, &vars, role.target.arch)? {
-                wanted.seen = previous.and_then(|lock| lock.seen(&wanted.source, &wanted.part));
-                let key = (wanted.source.clone(), wanted.part.clone(), wanted.arch);
+            for (part, wanted) in parts(name, catalog, mirrors, &vars, &role.target, system.family, previous)? {
+                let key = (name.clone(), part, role.target.arch);
                 keys.push(key.clone());
                 plan.parts.entry(key).or_insert(wanted);
             }
@@ -89,20 +132,74 @@ pub fn wanted(
     Ok(plan)
 }
 
-/// The parts of one source.
+/// The parts of one source, by name.
 fn parts(
     name: &str,
     catalog: &Catalog,
     mirrors: &Mirrors,
     vars: &Vars,
-    arch: Arch,
-) -> Result<Vec<Wanted>, ResolveError> {
-    let source = match catalog.sources.get(name) {
-        Some(Source::Apt(source)) => source,
-        Some(_) => return Err(ResolveError::NotPackages { source_name: name.to_owned() }),
-        None => return Err(ResolveError::UnknownSource { source_name: name.to_owned() }),
+    target: &Target,
+    family: Family,
+    previous: Option<&Lock>,
+) -> Result<Vec<(String, Wanted)>, ResolveError> {
+    let source_name = || name.to_owned();
+    let other = || ResolveError::OtherFamily { source_name: source_name(), os: target.os.clone() };
+    let origins = mirrors.origins(catalog, name, vars)?;
+    let keyring = mirrors.keyring(catalog, name);
+    let keyring = keyring.map_err(|source| ResolveError::Keys { source_name: source_name(), source })?;
+    let authority = |path: &Option<String>| match &keyring {
+        None => Authority::Nobody,
+        Some(keyring) => Authority::Keys { keyring: keyring.clone(), path: path.clone() },
     };
-    let layouts = match &source.layout {
+    let seen = |part: &str| previous.and_then(|lock| lock.seen(name, part));
+    match catalog.sources.get(name) {
+        Some(Source::Apt(_)) if family != Family::Debian => Err(other()),
+        Some(Source::Yum(_)) if family != Family::Rhel => Err(other()),
+        Some(Source::Apt(source)) => {
+            let authority = authority(&source.key_path);
+            let part = |(part, layout): (String, apt::repository::Layout)| {
+                let wanted = apt::repository::Wanted {
+                    source: source_name(),
+                    part: part.clone(),
+                    layout,
+                    arch: target.arch,
+                    origins: origins.clone(),
+                    authority: authority.clone(),
+                    seen: seen(&part),
+                };
+                (part, Wanted::Apt(wanted))
+            };
+            Ok(layouts(source, vars)?.into_iter().map(part).collect())
+        }
+        Some(Source::Yum(source)) => {
+            let trust = match (source.signed, &keyring) {
+                (YumSigned::Packages, Some(keys)) => Chain::Packages(keys.pinned().to_vec()),
+                _ => Chain::Metadata(authority(&source.key_path)),
+            };
+            let mut parts = Vec::new();
+            for path in &source.repositories {
+                let part = vars.fill(path)?;
+                let wanted = yum::repository::Wanted {
+                    source: source_name(),
+                    part: part.clone(),
+                    arch: target.arch,
+                    origins: origins.clone(),
+                    trust: trust.clone(),
+                    seen: seen(&part),
+                };
+                parts.push((part, Wanted::Yum(wanted)));
+            }
+            Ok(parts)
+        }
+        Some(Source::File(_) | Source::Registry(_)) => Err(ResolveError::NotPackages { source_name: source_name() }),
+        None => Err(ResolveError::UnknownSource { source_name: source_name() }),
+    }
+}
+
+/// The layouts of a Debian source, by name.
+fn layouts(source: &AptSource, vars: &Vars) -> Result<Vec<(String, apt::repository::Layout)>, ResolveError> {
+    use apt::repository::Layout;
+    Ok(match &source.layout {
         AptLayout::Flat {} => vec![(flat_part(source, vars)?, Layout::Flat)],
         AptLayout::Suite { suites, components } => {
             let mut layouts = Vec::new();
@@ -113,19 +210,7 @@ fn parts(
             }
             layouts
         }
-    };
-    let origins = mirrors.origins(catalog, name, vars)?;
-    let authority = authority(name, source, catalog, mirrors.trust(name))?;
-    let part = |(part, layout)| Wanted {
-        source: name.to_owned(),
-        part,
-        layout,
-        arch,
-        origins: origins.clone(),
-        authority: authority.clone(),
-        seen: None,
-    };
-    Ok(layouts.into_iter().map(part).collect())
+    })
 }
 
 /// What tells one flat repository of a source from another: the variables in its bases, such as `v1.34`.
@@ -139,54 +224,69 @@ fn flat_part(source: &AptSource, vars: &Vars) -> Result<String, ResolveError> {
     Ok(if parts.is_empty() { "./".to_owned() } else { parts.join("-") })
 }
 
-/// What proves a source: the user's word comes before the catalogue's.
-fn authority(
-    name: &str,
-    source: &AptSource,
-    catalog: &Catalog,
-    trust: Option<&Trust>,
-) -> Result<Authority, ResolveError> {
-    let keys = |keyring: Result<Keyring, _>| {
-        keyring.map_err(|source| ResolveError::Keys { source_name: name.to_owned(), source })
-    };
-    Ok(match trust {
-        Some(Trust::Unsigned) => Authority::Nobody,
-        Some(Trust::Keys { fingerprints, armored }) => {
-            Authority::Keys { keyring: keys(Keyring::new(armored, fingerprints))?, path: source.key_path.clone() }
-        }
-        None => {
-            let at_hand = source.keys.iter().filter_map(|key| catalog.keys.get(key));
-            let keyring = keys(Keyring::new(at_hand, &source.fingerprints))?.frozen(source.frozen);
-            Authority::Keys { keyring, path: source.key_path.clone() }
-        }
-    })
-}
-
 /// Loads everything at once. `at` is now.
 ///
 /// # Errors
 /// The first repository, in order, that cannot be had.
 pub async fn load(plan: Plan, net: &Net, store: &Store, at: Timestamp) -> Result<Repositories, ResolveError> {
     let loads = plan.parts.iter().map(|(key, wanted)| async move { (key, wanted.load(net, store, at).await) });
-    let mut loaded: BTreeMap<&Key, Repository> = BTreeMap::new();
+    let mut loaded: BTreeMap<&Key, Loaded> = BTreeMap::new();
     for (key, repository) in join_all(loads).await {
         loaded.insert(key, repository?);
     }
     let mut repositories = Repositories::default();
     for ((source, suite, _), repository) in &loaded {
-        repositories.states.push(lock::Repository {
-            source: source.clone(),
-            suite: suite.clone(),
-            date: repository.date,
-            proof: repository.proof.clone(),
-        });
+        let (source, suite, (date, proof)) = (source.clone(), suite.clone(), repository.state());
+        repositories.states.push(lock::Repository { source, suite, date, proof });
     }
     for ((target, source), keys) in &plan.of {
-        let shelves = keys.iter().filter_map(|key| loaded.get(key)).flat_map(|repository| {
-            let shelf = |index| Shelf { source: source.clone(), proof: repository.proof.clone(), index };
-            repository.indices.iter().cloned().map(shelf)
-        });
-        repositories.shelves.insert((target.clone(), source.clone()), shelves.collect());
+        let mut shelves = Vec::new();
+        for (key, repository) in keys.iter().filter_map(|key| Some((key, loaded.get(key)?))) {
+            shelves.extend(repository.shelves(source));
+            if let (Loaded::Yum(repository), Some(Wanted::Yum(wanted))) = (repository, plan.parts.get(key)) {
+                repositories.yum.entry(target.clone()).or_default().push((wanted.clone(), repository.clone()));
+            }
+        }
+        repositories.shelves.insert((target.clone(), source.clone()), shelves);
     }
     Ok(repositories)
+}
+
+/// One repository, loaded.
+enum Loaded {
+    Apt(apt::repository::Repository),
+    Yum(yum::repository::Repository),
+}
+
+impl Wanted {
+    async fn load(&self, net: &Net, store: &Store, at: Timestamp) -> Result<Loaded, RepositoryError> {
+        Ok(match self {
+            Self::Apt(wanted) => Loaded::Apt(wanted.load(net, store, at).await?),
+            Self::Yum(wanted) => Loaded::Yum(wanted.load(net, store, at).await?),
+        })
+    }
+}
+
+impl Loaded {
+    fn state(&self) -> (Timestamp, Proof) {
+        match self {
+            Self::Apt(repository) => (repository.date, repository.proof.clone()),
+            Self::Yum(repository) => (repository.date, repository.proof.clone()),
+        }
+    }
+
+    fn shelves(&self, source: &str) -> Vec<Shelf> {
+        let (_, proof) = self.state();
+        let shelf = |index: &Arc<Index>, part: &str| Shelf {
+            source: source.to_owned(),
+            part: part.to_owned(),
+            proof: proof.clone(),
+            index: index.clone(),
+        };
+        match self {
+            // Paths in a Debian repository begin at the source's base.
+            Self::Apt(repository) => repository.indices.iter().map(|index| shelf(index, "")).collect(),
+            Self::Yum(repository) => vec![shelf(&repository.index, &repository.part)],
+        }
+    }
 }

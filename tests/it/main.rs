@@ -17,6 +17,9 @@ mod fetch;
 // Debian repositories: signatures, indices, closures compared with apt.
 mod apt;
 
+// rpm repositories: signatures, lists, closures compared with dnf.
+mod yum;
+
 // khimg.lock: same bytes for the same content, and what is said of a lock that cannot be used.
 mod lock;
 

@@ -87,16 +87,18 @@ fn mirror_base(source: &Source, base: &str) -> Result<(), Refusal> {
     if base == "system" {
         return match source {
             Source::Apt(_) => Ok(()),
-            _ => Err(Refusal::new("only package repositories can come from this machine's apt", "write a URL")),
+            _ => {
+                Err(Refusal::new("only Debian's package repositories can come from this machine's apt", "write a URL"))
+            }
         };
     }
-    let values = ["minor", "version", "arch", "machine", "codename", "kubernetes"];
+    let values = ["minor", "version", "arch", "machine", "codename", "distribution", "el", "kubernetes"];
     let vars = values.into_iter().fold(Vars::default(), |vars, name| vars.with(name, "x"));
     let filled = vars
         .fill(base)
         .map_err(|error| Refusal::new(error.to_string(), format!("the variables are {}", listing(&values, "and"))))?;
     match source {
-        Source::Apt(_) | Source::File(_) => url(&filled, base, &["https", "http", "file"]).map(|_| ()),
+        Source::Apt(_) | Source::Yum(_) | Source::File(_) => url(&filled, base, &["https", "http", "file"]).map(|_| ()),
         Source::Registry(_) => {
             let help = "write the host with an optional port and path, such as registry.lan:5000/google_containers, and http:// in front if it has no TLS";
             let bare = filled.strip_prefix("http://").or(filled.strip_prefix("https://")).unwrap_or(&filled);

@@ -15,7 +15,7 @@ pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile) -> Option<BTreeMa
         let at = format!("/trust/{}", segment(source));
         match check.catalog.sources.get(source) {
             None => unknown_source(check, &at, source),
-            Some(Source::Apt(_)) => {}
+            Some(Source::Apt(_) | Source::Yum(_)) => {}
             Some(Source::File(_) | Source::Registry(_)) => {
                 let message =
                     format!("{source} is not a package repository: its bytes are proven by digest, not by signature");

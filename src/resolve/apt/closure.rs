@@ -7,43 +7,18 @@
 //!
 //! The base system is never upgraded, and nothing of it is removed: what would need that is an error.
 
-use std::collections::BTreeMap;
-
-use super::error::ClosureError;
-use super::index::Field;
-use super::plan::{Plan, fitting};
+use super::candidates::{candidates, fitting, is_satisfied_by, of_priorities};
 use super::relation::{Relation, alternatives, groups};
-use super::universe::{Offer, Universe, is_satisfied_by};
-use super::version;
+use crate::resolve::closure::{ClosureError, Member, Root, asked, explain, unknown};
+use crate::resolve::index::Field;
+use crate::resolve::universe::{Offer, Universe};
+
+type Plan<'u> = crate::resolve::plan::Plan<'u, Relation<'u>>;
 
 /// Longest chain of dependencies. Debian's longest are below 100.
 const MAX_DEPTH: usize = 256;
 /// Most choices that are tried before giving up.
 const MAX_STEPS: usize = 100_000;
-
-/// A package that somebody asks for by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root<'r> {
-    /// The component that asks.
-    pub component: &'r str,
-    /// The package's name.
-    pub name: &'r str,
-    /// A version, exact or with a trailing `*`.
-    pub version: Option<&'r str>,
-    /// The sources that may offer it; dependencies may come from any.
-    pub sources: &'r [String],
-}
-
-/// A package of a closure.
-#[derive(Debug, Clone)]
-pub struct Member<'u> {
-    /// The package.
-    pub offer: Offer<'u>,
-    /// The components that the chain begins with, by name; several only where they ask for the same package themselves.
-    pub components: Vec<String>,
-    /// A shortest chain of package names from the one asked for to this one.
-    pub chain: Vec<String>,
-}
 
 /// The base system of a target.
 #[derive(Debug, Clone, Default)]
@@ -55,9 +30,10 @@ impl<'u> Base<'u> {
     /// # Errors
     /// A name that nobody offers, and a base that does not fit together.
     pub fn new(universe: &Universe<'u>, priorities: &[String], names: &[String]) -> Result<Self, ClosureError> {
-        let mut roots = universe.of_priorities(priorities);
+        let mut roots = of_priorities(universe, priorities);
         for name in names {
-            let offer = universe.candidate(name).ok_or_else(|| unknown(universe, name, "the base system"))?;
+            let missing = || unknown(universe, name, "the base system", providing(universe, name));
+            let offer = universe.candidate(name).ok_or_else(missing)?;
             roots.insert(offer.package.name, offer);
         }
         let plan = Search::new(universe, Plan::default()).run(roots.into_values().collect())?;
@@ -79,54 +55,18 @@ pub fn close<'u>(
     base: &Base<'u>,
     roots: &[Root<'_>],
 ) -> Result<Vec<Member<'u>>, ClosureError> {
-    let mut offers: BTreeMap<&'u str, Offer<'u>> = BTreeMap::new();
-    let mut order = Vec::new();
-    let mut components: BTreeMap<&'u str, Vec<String>> = BTreeMap::new();
-    for root in roots {
-        let offer = match offers.get(root.name) {
-            Some(taken) if root.version.is_none_or(|pattern| version::matches(pattern, taken.package.version)) => {
-                *taken
-            }
-            _ => find(universe, root)?,
-        };
-        if let Some(other) = offers.insert(offer.package.name, offer) {
-            if other.package.version != offer.package.version {
-                return Err(ClosureError::TwoVersions {
-                    name: root.name.to_owned(),
-                    versions: [other.package.version.to_owned(), offer.package.version.to_owned()],
-                });
-            }
-        } else {
-            order.push(offer);
-        }
-        components.entry(offer.package.name).or_default().push(root.component.to_owned());
-    }
-    let plan = Search::new(universe, base.0.clone()).run(order.clone())?;
-    Ok(explain(&plan, &order, &components))
+    let asked = asked(universe, roots, |name| providing(universe, name))?;
+    let plan = Search::new(universe, base.0.clone()).run(asked.offers.clone())?;
+    Ok(explain(&plan, &asked, |offer| {
+        let fields = [Field::PreDepends, Field::Depends].map(|field| offer.package.field(field));
+        let relations = fields.into_iter().flat_map(groups).flat_map(alternatives).flatten();
+        relations.flat_map(|relation| plan.satisfying(&relation)).collect()
+    }))
 }
 
-fn find<'u>(universe: &Universe<'u>, root: &Root<'_>) -> Result<Offer<'u>, ClosureError> {
-    let mut offers = universe.offers(root.name);
-    offers.retain(|offer| root.sources.contains(&offer.shelf.source));
-    let fits = |offer: &&Offer<'u>| root.version.is_none_or(|pattern| version::matches(pattern, offer.package.version));
-    match offers.iter().find(fits) {
-        Some(offer) => Ok(*offer),
-        None if offers.is_empty() => Err(unknown(universe, root.name, root.component)),
-        None => {
-            let mut available: Vec<String> = offers.iter().map(|offer| offer.package.version.to_owned()).collect();
-            available.dedup();
-            let wanted = root.version.unwrap_or_default().to_owned();
-            Err(ClosureError::NoVersion { name: root.name.to_owned(), wanted, available })
-        }
-    }
-}
-
-fn unknown(universe: &Universe<'_>, name: &str, asks: &str) -> ClosureError {
-    let virtually = universe.candidates(&Relation { name, qualifier: None, version: None });
-    let mut near: Vec<String> = virtually.iter().map(|offer| offer.package.name.to_owned()).collect();
-    near.truncate(5);
-    let near = if near.is_empty() { universe.similar(name) } else { near };
-    ClosureError::UnknownPackage { name: name.to_owned(), asks: asks.to_owned(), near }
+/// Who would be installed for a name that no package has.
+fn providing<'u>(universe: &Universe<'u>, name: &str) -> Vec<Offer<'u>> {
+    candidates(universe, &Relation { name, qualifier: None, version: None })
 }
 
 /// A search for what satisfies everything in a plan.
@@ -145,7 +85,7 @@ impl<'s, 'u> Search<'s, 'u> {
     fn run(mut self, roots: Vec<Offer<'u>>) -> Result<Plan<'u>, ClosureError> {
         for root in &roots {
             if let Some(reason) = self.plan.objection(root) {
-                return Err(self.conflict(root, reason));
+                return Err(self.conflict(root, reason.to_string()));
             }
             self.plan.take(*root);
         }
@@ -166,7 +106,7 @@ impl<'s, 'u> Search<'s, 'u> {
                 let relations = alternatives(group).map_err(|source| ClosureError::BadRelation {
                     package: offer.package.name.to_owned(),
                     version: offer.package.version.to_owned(),
-                    source,
+                    source: Box::new(source),
                 })?;
                 if !relations.iter().any(|relation| self.plan.satisfies(relation)) {
                     self.choose(group, &relations)?;
@@ -179,7 +119,7 @@ impl<'s, 'u> Search<'s, 'u> {
 
     fn choose(&mut self, group: &str, relations: &[Relation<'u>]) -> Result<(), ClosureError> {
         let mut choices: Vec<Offer<'u>> =
-            relations.iter().flat_map(|relation| self.universe.candidates(relation)).collect();
+            relations.iter().flat_map(|relation| candidates(self.universe, relation)).collect();
         // Lower versions come only after every candidate.
         choices.extend(relations.iter().flat_map(|relation| fitting(self.universe, relation)));
         let mut tried: Vec<String> = Vec::new();
@@ -226,7 +166,7 @@ impl<'s, 'u> Search<'s, 'u> {
         versions.dedup();
         versions.truncate(5);
         Some(match versions.is_empty() {
-            true if self.universe.candidates(relation).is_empty() => format!("nothing offers {relation}"),
+            true if candidates(self.universe, relation).is_empty() => format!("nothing offers {relation}"),
             true => return None,
             false => format!("{relation} is not offered, only {}", versions.join(", ")),
         })
@@ -243,33 +183,4 @@ impl<'s, 'u> Search<'s, 'u> {
             reason,
         }
     }
-}
-
-/// Shortest chains, breadth first from all roots at once.
-fn explain<'u>(plan: &Plan<'u>, roots: &[Offer<'u>], components: &BTreeMap<&'u str, Vec<String>>) -> Vec<Member<'u>> {
-    let mut members: BTreeMap<&'u str, Member<'u>> = BTreeMap::new();
-    let mut queue: std::collections::VecDeque<&'u str> = std::collections::VecDeque::new();
-    for root in roots.iter().filter(|root| plan.taken(root.package.name).is_some()) {
-        let name = root.package.name;
-        let mut asking = components.get(name).cloned().unwrap_or_default();
-        asking.sort();
-        asking.dedup();
-        members.insert(name, Member { offer: *root, components: asking, chain: vec![name.to_owned()] });
-        queue.push_back(name);
-    }
-    while let Some(name) = queue.pop_front() {
-        let Some(parent) = members.get(name).cloned() else { continue };
-        let fields = [Field::PreDepends, Field::Depends].map(|field| parent.offer.package.field(field));
-        for relation in fields.into_iter().flat_map(groups).flat_map(alternatives).flatten() {
-            for child in plan.satisfying(&relation) {
-                let name = child.package.name;
-                if let std::collections::btree_map::Entry::Vacant(vacant) = members.entry(name) {
-                    let chain = parent.chain.iter().cloned().chain([name.to_owned()]).collect();
-                    vacant.insert(Member { offer: child, components: parent.components.clone(), chain });
-                    queue.push_back(name);
-                }
-            }
-        }
-    }
-    members.into_values().collect()
 }

@@ -4,21 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::version;
-
-/// How a version must stand to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
-    /// `<<`
-    Less,
-    /// `<=`, and the old `<`.
-    LessOrEqual,
-    /// `=`
-    Equal,
-    /// `>=`, and the old `>`.
-    GreaterOrEqual,
-    /// `>>`
-    Greater,
-}
+use crate::resolve::version::Operator;
 
 /// One package that a relation names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,28 +22,27 @@ pub struct Relation<'a> {
 #[error("{0:?} is not a relation between packages")]
 pub struct BadRelation(pub String);
 
-impl Operator {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "<<" => Self::Less,
-            "<=" | "<" => Self::LessOrEqual,
-            "=" => Self::Equal,
-            ">=" | ">" => Self::GreaterOrEqual,
-            ">>" => Self::Greater,
-            _ => return None,
-        })
-    }
+/// Debian's spelling of an operator, an old one too.
+fn operator_of(text: &str) -> Option<Operator> {
+    Some(match text {
+        "<<" => Operator::Less,
+        "<=" | "<" => Operator::LessOrEqual,
+        "=" => Operator::Equal,
+        ">=" | ">" => Operator::GreaterOrEqual,
+        ">>" => Operator::Greater,
+        _ => return None,
+    })
+}
 
-    /// Whether `have` stands so to `wanted`.
-    pub fn holds(self, have: &str, wanted: &str) -> bool {
-        let order = version::compare(have, wanted);
-        match self {
-            Self::Less => order == Ordering::Less,
-            Self::LessOrEqual => order != Ordering::Greater,
-            Self::Equal => order == Ordering::Equal,
-            Self::GreaterOrEqual => order != Ordering::Less,
-            Self::Greater => order == Ordering::Greater,
-        }
+/// Whether `have` stands so to `wanted`.
+fn holds(operator: Operator, have: &str, wanted: &str) -> bool {
+    let order = version::compare(have, wanted);
+    match operator {
+        Operator::Less => order == Ordering::Less,
+        Operator::LessOrEqual => order != Ordering::Greater,
+        Operator::Equal => order == Ordering::Equal,
+        Operator::GreaterOrEqual => order != Ordering::Less,
+        Operator::Greater => order == Ordering::Greater,
     }
 }
 
@@ -75,7 +60,7 @@ impl<'a> Relation<'a> {
                 let split = inside.find(|c| !matches!(c, '<' | '=' | '>')).ok_or_else(bad)?;
                 let (operator, wanted) = inside.split_at(split);
                 let wanted = wanted.trim_start();
-                let operator = Operator::parse(operator).ok_or_else(bad)?;
+                let operator = operator_of(operator).ok_or_else(bad)?;
                 (package.trim_end(), Some((operator, Some(wanted).filter(|v| version::is_valid(v)).ok_or_else(bad)?)))
             }
             None => (text, None),
@@ -92,7 +77,7 @@ impl<'a> Relation<'a> {
         match (self.version, have) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some((operator, wanted)), Some(have)) => operator.holds(have, wanted),
+            (Some((operator, wanted)), Some(have)) => holds(operator, have, wanted),
         }
     }
 }
@@ -122,18 +107,6 @@ fn shorten(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-impl fmt::Display for Operator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Less => "<<",
-            Self::LessOrEqual => "<=",
-            Self::Equal => "=",
-            Self::GreaterOrEqual => ">=",
-            Self::Greater => ">>",
-        })
-    }
-}
-
 impl fmt::Display for Relation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
@@ -141,6 +114,13 @@ impl fmt::Display for Relation<'_> {
             write!(f, ":{qualifier}")?;
         }
         if let Some((operator, version)) = self.version {
+            let operator = match operator {
+                Operator::Less => "<<",
+                Operator::LessOrEqual => "<=",
+                Operator::Equal => "=",
+                Operator::GreaterOrEqual => ">=",
+                Operator::Greater => ">>",
+            };
             write!(f, " ({operator} {version})")?;
         }
         Ok(())

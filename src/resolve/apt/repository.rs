@@ -7,35 +7,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::attempt::{Attempt, MirrorError, RepositoryError, is_absent};
-use super::index::Index;
 use super::release::{Expectation, ListedFile, Release, ReleaseError};
-use super::shelve::{Compression, MAX_INDEX, remembered, shelve};
 use crate::arch::Arch;
 use crate::lock::Proof;
 use crate::mirrors::Origin;
-use crate::net::address::{join, shown_text};
+use crate::net::address::join;
 use crate::net::{Download, Net, Source};
 use crate::openpgp::{self, Keyring, Signed};
 use crate::report::{Event, Reporter};
+use crate::resolve::attempt::{MirrorError, RepositoryError, blocking, first_good, is_absent};
+use crate::resolve::authority::{Authority, verify_with_published_keys};
+use crate::resolve::compression::Compression;
+use crate::resolve::index::Index;
+use crate::resolve::shelve::{Kind, MAX_INDEX, remembered, shelve};
 use crate::store::Store;
-
-/// Largest key file that a mirror may publish.
-const MAX_KEY: u64 = 1 << 20;
-
-/// What a release file is proven with.
-#[derive(Debug, Clone)]
-pub enum Authority {
-    /// A signature by one of these keys.
-    Keys {
-        /// The keys at hand, and the fingerprints that count.
-        keyring: Keyring,
-        /// Where below its base a mirror publishes the keys.
-        path: Option<String>,
-    },
-    /// Nothing, by the user's explicit word.
-    Nobody,
-}
 
 /// Where in a repository the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,24 +72,8 @@ impl Wanted {
     /// # Errors
     /// No mirror; all failed, each with its reason; a store that cannot be used; offline.
     pub async fn load(&self, net: &Net, store: &Store, at: Timestamp) -> Result<Repository, RepositoryError> {
-        if self.origins.is_empty() {
-            return Err(RepositoryError::NoOrigin { source_name: self.source.clone(), part: self.part.clone() });
-        }
-        let mut attempts = Vec::new();
-        for origin in &self.origins {
-            let error = match self.load_from(origin, net, store, at).await {
-                Ok(repository) => return Ok(repository),
-                Err(error) if error.is_local() => return Err(RepositoryError::Local(error)),
-                Err(error) => error,
-            };
-            let attempt = Attempt { mirror: origin.mirror.clone(), base: shown_text(&origin.base), error };
-            if attempts.len() + 1 < self.origins.len() && !attempt.error.is_old_news() {
-                let text = format!("{} {} is left for the next mirror: {attempt}", self.source, self.part);
-                net.reporter().report(Event::Note { text });
-            }
-            attempts.push(attempt);
-        }
-        Err(RepositoryError::Exhausted { source_name: self.source.clone(), part: self.part.clone(), attempts })
+        let load = async |origin: &Origin| self.load_from(origin, net, store, at).await;
+        first_good(&self.source, &self.part, &self.origins, net.reporter(), load).await
     }
 
     async fn load_from(
@@ -168,18 +137,7 @@ impl Wanted {
             None => keyring.verify_inrelease(&release, at),
             Some(signature) => keyring.verify_detached(&release, signature, at),
         };
-        let error = match verify(keyring) {
-            Ok(signed) => return Ok(signed),
-            Err(error) => error,
-        };
-        // The mirror may have the key, or a copy of it that expires later. Whose key it is does not change by that.
-        let Some(path) = key_path else { return Err(error.into()) };
-        let Ok(bytes) = net.read(&join(&origin.base, path)?, MAX_KEY).await else { return Err(error.into()) };
-        let mut keyring = keyring.clone();
-        if keyring.add(&bytes)? == 0 {
-            return Err(error.into());
-        }
-        Ok(verify(&keyring)?)
+        verify_with_published_keys(keyring, origin, key_path, net, verify).await
     }
 
     async fn unsigned(&self, origin: &Origin, net: &Net) -> Result<String, MirrorError> {
@@ -237,7 +195,7 @@ impl Wanted {
             .collect();
         for (_, file) in &listed {
             let (store, digest, arch) = (store.clone(), file.sha256, self.arch);
-            if let Some(index) = blocking(move || remembered(&store, &digest, arch)).await?? {
+            if let Some(index) = blocking(move || remembered(&store, Kind::Packages, &digest, arch)).await?? {
                 return Ok(Some(Arc::new(index)));
             }
         }
@@ -248,7 +206,8 @@ impl Wanted {
             match net.download(&download, store).await {
                 Ok(blob) => {
                     let (store, arch) = (store.clone(), self.arch);
-                    let read = blocking(move || shelve(&store, &blob, compression, arch, limit)).await?;
+                    let read =
+                        blocking(move || shelve(&store, Kind::Packages, &blob, compression, arch, limit)).await?;
                     let url = self.path(&file.path);
                     return Ok(Some(Arc::new(read.map_err(|source| MirrorError::Index { path: url, source })?)));
                 }
@@ -290,8 +249,4 @@ impl Wanted {
             origins: sources,
         })
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, MirrorError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| MirrorError::Broken(error.to_string()))
 }

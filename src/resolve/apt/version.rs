@@ -20,15 +20,6 @@ pub fn is_valid(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'~' | b':' | b'_'))
 }
 
-/// Whether `version` is what `pattern` asks for: equal, or with a trailing `*` in the pattern, beginning like it up to a border
-/// between a number and something else. So `1.30.1*` takes `1.30.1-1.1` and not `1.30.14-1.1`.
-pub fn matches(pattern: &str, version: &str) -> bool {
-    let Some(prefix) = pattern.strip_suffix('*') else { return compare(pattern, version).is_eq() };
-    let Some(rest) = version.strip_prefix(prefix) else { return false };
-    let digit = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_digit());
-    !(digit(prefix.bytes().last()) && digit(rest.bytes().next()))
-}
-
 fn parts(version: &str) -> (&[u8], &[u8], &[u8]) {
     let (epoch, rest) = version.split_once(':').unwrap_or(("", version));
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
@@ -98,16 +89,5 @@ mod tests {
             assert_eq!(compare(a, b), Ordering::Equal, "{a} {b}");
         }
         assert!(compare("99999999999999999999999999", "100000000000000000000000000").is_lt());
-    }
-
-    #[test]
-    fn patterns() {
-        assert!(matches("1.30.1*", "1.30.1-1.1"));
-        assert!(!matches("1.30.1*", "1.30.14-1.1"));
-        assert!(matches("1.20.*", "1.20.15-00"));
-        assert!(matches("5:20.10*", "5:20.10.24~3-0~debian-bookworm"));
-        assert!(matches("1.20.2-00", "1.20.2-00"));
-        assert!(!matches("1.20.2", "1.20.2-00.1"));
-        assert!(matches("*", "anything"));
     }
 }

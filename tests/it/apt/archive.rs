@@ -64,6 +64,16 @@ impl Key {
         fs::read_to_string(path).expect("a revocation certificate").replace(":-----BEGIN", "-----BEGIN")
     }
 
+    /// Puts a signature into rpm packages: over the header, and where `all` over header and payload too, as old ones have it.
+    pub fn sign_rpms(&self, files: &[PathBuf], all: bool) {
+        let mut command = Command::new("rpmsign");
+        command.arg("--define").arg(format!("_gpg_name {}", self.fingerprint));
+        command.arg("--define").arg(format!("_gpg_path {}", self.home.display()));
+        command.arg("--define").arg("_gpg_sign_cmd_extra_args --batch --pinentry-mode loopback --passphrase ''");
+        command.args(all.then_some("--rpmv3")).arg("--addsign").args(files);
+        run(&mut command);
+    }
+
     /// Runs gpg with this home.
     pub fn gpg(&self, arguments: &[&str], input: &str) -> String {
         String::from_utf8(self.gpg_bytes(arguments, input)).expect("text")
@@ -230,7 +240,8 @@ fn build_deb(pool: &Path, name: &str, version: &str, more: &str) -> PathBuf {
     file
 }
 
-fn run(command: &mut Command) -> Vec<u8> {
+/// What a command that succeeds prints.
+pub fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout

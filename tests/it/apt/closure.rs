@@ -11,10 +11,12 @@ use khimg::catalog::{AptLayout, AptSource};
 use khimg::clock;
 use khimg::lock::Package;
 use khimg::mirrors::SystemEntry;
-use khimg::resolve::apt::repository::{Authority, Layout, Wanted};
+use khimg::resolve::apt::repository::{Layout, Wanted};
 use khimg::resolve::apt::system;
-use khimg::resolve::apt::universe::{Shelf, Universe};
 use khimg::resolve::apt::{closure, stanza::Stanzas};
+use khimg::resolve::authority::Authority;
+use khimg::resolve::universe::{Shelf, Universe};
+use khimg::resolve::version::Scheme;
 
 use super::{Bench, source, target};
 
@@ -225,10 +227,10 @@ fn derived_base(bench: &Bench, base: &Base) -> BTreeMap<String, String> {
             seen: None,
         };
         let loaded = runtime.block_on(wanted.load(&net, &bench.store, clock::now())).expect("loaded");
-        let shelf = |index| Shelf { source: name.to_owned(), proof: loaded.proof.clone(), index };
+        let shelf = |index| Shelf { source: name.to_owned(), part: String::new(), proof: loaded.proof.clone(), index };
         shelves.extend(loaded.indices.iter().cloned().map(shelf));
     }
-    let universe = Universe::new(shelves.iter().collect(), BTreeMap::new());
+    let universe = Universe::new(Scheme::Deb, shelves.iter().collect(), BTreeMap::new());
     let base = closure::Base::new(&universe, &base.priorities, &base.packages).expect("a base");
     base.packages().map(|offer| (offer.package.name.to_owned(), offer.package.version.to_owned())).collect()
 }

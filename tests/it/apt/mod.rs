@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use khimg::arch::Arch;
 use khimg::catalog::system::Base;
-use khimg::catalog::{AptLayout, AptSource, Catalog, Source, System};
+use khimg::catalog::{AptLayout, AptSource, Catalog, Family, Source, System};
 use khimg::cluster::{
     Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Seeding, Target,
     Trust,
@@ -86,19 +86,28 @@ pub struct Bench {
 impl Bench {
     /// With one operating system, `debian-12`, which draws from `sources`, in order.
     pub fn new(sources: &[(&str, AptSource)], base: Base) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
         let system = System {
-            family: "debian".to_owned(),
+            family: Family::Debian,
             codename: "bookworm".to_owned(),
+            distribution: "debian".to_owned(),
+            el: String::new(),
             sources: sources.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            sources_on: BTreeMap::new(),
             base,
             rehearsal: Vec::new(),
         };
+        let sources = sources.iter().map(|(name, apt)| ((*name).to_owned(), Source::Apt(apt.clone())));
+        Self::of("debian-12", system, sources.collect())
+    }
+
+    /// With one operating system.
+    pub fn of(os: &str, system: System, sources: BTreeMap<String, Source>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
         let catalog = Catalog {
-            sources: sources.iter().map(|(name, apt)| ((*name).to_owned(), Source::Apt(apt.clone()))).collect(),
+            sources,
             keys: BTreeMap::new(),
             components: BTreeMap::new(),
-            systems: [("debian-12".to_owned(), system)].into(),
+            systems: [(os.to_owned(), system)].into(),
             digests: BTreeMap::new(),
             kubernetes: Releases::default(),
             limits: Vec::new(),
@@ -144,6 +153,11 @@ pub fn target() -> Target {
 
 /// Role `lb` asks for packages, each on behalf of a component of the same name.
 pub fn requirements(kubernetes: &str, packages: &[(&str, Option<&str>)]) -> Requirements {
+    requirements_on(target(), kubernetes, packages)
+}
+
+/// The same on another operating system.
+pub fn requirements_on(target: Target, kubernetes: &str, packages: &[(&str, Option<&str>)]) -> Requirements {
     let packages = packages.iter().map(|(name, version)| PackageRequirement {
         component: (*name).to_owned(),
         name: (*name).to_owned(),
@@ -152,7 +166,7 @@ pub fn requirements(kubernetes: &str, packages: &[(&str, Option<&str>)]) -> Requ
     });
     let role = RoleRequirements {
         role: Role::Lb,
-        target: target(),
+        target,
         packages: packages.collect(),
         files: Vec::new(),
         images: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use khimg::catalog::Catalog;
+use khimg::catalog::{Catalog, Family};
 use khimg::cluster::{Cluster, Packaging, Role};
 use khimg::exit::{Exit, Explain};
 use khimg::profile::{self, RequireError, RoleRequirements};
@@ -166,7 +166,7 @@ fn refusals() {
     foreign.target.os = "plan-9".to_owned();
     let mut flat = catalog.clone();
     if let Some(system) = flat.systems.get_mut("debian-12") {
-        system.family = "rhel".to_owned();
+        system.family = Family::Rhel;
     }
     let table = [
         (

@@ -6,7 +6,7 @@ use std::path::Path;
 use khimg::arch::Arch;
 use khimg::catalog::component::Install;
 use khimg::catalog::system::Base;
-use khimg::catalog::{AptLayout, AptSource, Catalog, FileSource, RegistrySource, Source, System};
+use khimg::catalog::{AptLayout, AptSource, Catalog, Family, FileSource, RegistrySource, Source, System};
 use khimg::cluster::{self, Role, Target};
 use khimg::digest::Digest;
 use khimg::exit::Explain;
@@ -38,7 +38,10 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
     });
     let files = Source::File(FileSource { mirrors: mirrors("release") });
     let system = System {
-        family: "debian".to_owned(),
+        family: Family::Debian,
+        distribution: String::new(),
+        el: String::new(),
+        sources_on: BTreeMap::new(),
         codename: "bookworm".to_owned(),
         sources: vec!["packages".to_owned()],
         base: Base { priorities: Vec::new(), packages: Vec::new() },

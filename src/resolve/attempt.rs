@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
-use super::release::ReleaseError;
+use super::apt::release::ReleaseError;
 use super::shelve::ShelveError;
+use super::yum::repomd::RepomdError;
 use crate::exit::{Exit, Explain};
-use crate::net::address::JoinError;
+use crate::mirrors::Origin;
+use crate::net::address::{JoinError, shown_text};
 use crate::net::{Failure, NetError};
 use crate::openpgp::OpenPgpError;
+use crate::report::{Event, Reporter};
 use crate::store::StoreError;
 
 /// Why one mirror could not serve a repository.
@@ -23,12 +26,18 @@ pub enum MirrorError {
     /// There is no signature.
     #[error("the release file has no signature, neither inside it nor beside it")]
     Unsigned,
+    /// There is no `repomd.xml.asc`.
+    #[error("repomd.xml has no signature beside it")]
+    UnsignedRepomd,
     /// No signature counts.
     #[error(transparent)]
     Signature(#[from] OpenPgpError),
     /// The release file does not count.
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    /// The repomd.xml does not count.
+    #[error(transparent)]
+    Repomd(#[from] RepomdError),
     /// An index does not count.
     #[error("{path} cannot be used")]
     Index {
@@ -71,8 +80,11 @@ impl MirrorError {
             Self::Net(error) => error,
             Self::Signature(error) => error,
             Self::Release(error) => error,
+            Self::Repomd(error) => error,
             Self::Store(error) | Self::Index { source: ShelveError::Store(error), .. } => error,
-            Self::Unsigned | Self::Address(_) | Self::Index { .. } | Self::Broken(_) => return None,
+            Self::Unsigned | Self::UnsignedRepomd | Self::Address(_) | Self::Index { .. } | Self::Broken(_) => {
+                return None;
+            }
         })
     }
 }
@@ -119,6 +131,39 @@ impl fmt::Display for Attempt {
     }
 }
 
+/// The first result of `load` that is good, over `origins` in turn; `source_name` and `part` say what it is. A mirror that fails in
+/// any way is left for the next, with a note.
+///
+/// # Errors
+/// No mirror; all failed, each with its reason; this machine failed.
+pub async fn first_good<T>(
+    source_name: &str,
+    part: &str,
+    origins: &[Origin],
+    reporter: &dyn Reporter,
+    load: impl AsyncFn(&Origin) -> Result<T, MirrorError>,
+) -> Result<T, RepositoryError> {
+    let (source_name, part) = (source_name.to_owned(), part.to_owned());
+    if origins.is_empty() {
+        return Err(RepositoryError::NoOrigin { source_name, part });
+    }
+    let mut attempts = Vec::new();
+    for origin in origins {
+        let error = match load(origin).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) if error.is_local() => return Err(RepositoryError::Local(error)),
+            Err(error) => error,
+        };
+        let attempt = Attempt { mirror: origin.mirror.clone(), base: shown_text(&origin.base), error };
+        if attempts.len() + 1 < origins.len() && !attempt.error.is_old_news() {
+            let text = format!("{source_name} {part} is left for the next mirror: {attempt}");
+            reporter.report(Event::Note { text });
+        }
+        attempts.push(attempt);
+    }
+    Err(RepositoryError::Exhausted { source_name, part, attempts })
+}
+
 /// A repository that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
@@ -140,9 +185,27 @@ pub enum RepositoryError {
         /// What happened, in order of trial.
         attempts: Vec<Attempt>,
     },
+    /// A list beside the list of packages that no mirror could serve.
+    #[error("the lists of files of the repository {source_name} {part} cannot be had")]
+    Lists {
+        /// Name of the source.
+        source_name: String,
+        /// The repository.
+        part: String,
+        /// What happened.
+        source: Box<MirrorError>,
+    },
     /// This machine failed, not a mirror.
     #[error(transparent)]
     Local(MirrorError),
+}
+
+/// Does work that takes long beside the network's.
+///
+/// # Errors
+/// [`MirrorError::Broken`], where the work broke down; a defect.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, MirrorError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| MirrorError::Broken(error.to_string()))
 }
 
 fn all_offline(attempts: &[Attempt]) -> bool {
@@ -165,6 +228,7 @@ impl Explain for RepositoryError {
                 let lied = attempts.iter().any(|attempt| attempt.error.exit() == Exit::Verification);
                 if lied { Exit::Verification } else { Exit::Network }
             }
+            Self::Lists { source, .. } => source.exit(),
             Self::Local(error) => error.exit(),
         }
     }
@@ -183,6 +247,7 @@ impl Explain for RepositoryError {
                     .next()
                     .or_else(|| Some("try again, or add a mirror to `mirrors` in the cluster file".to_owned()))
             }
+            Self::Lists { source, .. } => source.hint(),
             Self::Local(error) => error.hint(),
         }
     }
