@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use super::signature::SignatureError;
 use crate::catalog::vars::UnknownVariable;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::net::{NetError, address};
+use crate::openpgp::OpenPgpError;
 use crate::registry::RegistryError;
 use crate::store::StoreError;
 
@@ -32,6 +34,14 @@ pub enum FetchError {
     Offline {
         /// Everything that it lacks, in the lock's order.
         missing: Vec<String>,
+    },
+    /// Key files of the catalogue or the cluster file that are none.
+    #[error("the keys of source {of} cannot be used")]
+    Keys {
+        /// The source.
+        of: String,
+        /// Why not.
+        source: OpenPgpError,
     },
     /// Some artifacts could not be had.
     #[error(transparent)]
@@ -63,6 +73,26 @@ pub enum Failure {
     /// An image.
     #[error(transparent)]
     Image(#[from] RegistryError),
+    /// A package whose own signature does not count.
+    #[error("package {package} of {source_name} is not proven")]
+    Signature {
+        /// Name, version and architecture.
+        package: String,
+        /// Name of its source.
+        source_name: String,
+        /// Why not.
+        source: Box<SignatureError>,
+    },
+    /// A source whose packages must be signed, without keys that could tell.
+    #[error("package {package} must be signed by {}, and no such key is at hand for {source_name}", wanted.join(" or "))]
+    NoKey {
+        /// Name, version and architecture.
+        package: String,
+        /// Name of its source.
+        source_name: String,
+        /// The fingerprints that the lock names.
+        wanted: Vec<String>,
+    },
 }
 
 impl Explain for Failure {
@@ -70,6 +100,11 @@ impl Explain for Failure {
         match self {
             Self::Blob(source) => source.exit(),
             Self::Image(source) => source.exit(),
+            Self::Signature { source, .. } => match &**source {
+                SignatureError::Store(source) => source.exit(),
+                _ => Exit::Verification,
+            },
+            Self::NoKey { .. } => Exit::Verification,
         }
     }
 
@@ -77,6 +112,17 @@ impl Explain for Failure {
         match self {
             Self::Blob(source) => source.hint(),
             Self::Image(source) => source.hint(),
+            Self::Signature { source, .. } => match &**source {
+                SignatureError::Store(source) => source.hint(),
+                _ => Some(
+                    "the mirror that the lock was made from lists a package that its publisher did not sign: take it out of \
+                     `mirrors`, then `khimg lock --upgrade`"
+                        .to_owned(),
+                ),
+            },
+            Self::NoKey { .. } => {
+                Some("the catalogue or `trust` changed since: `khimg lock --upgrade`, or restore them".to_owned())
+            }
         }
     }
 }
@@ -129,7 +175,7 @@ impl Failed {
 impl Explain for FetchError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } => Exit::BadInput,
+            Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } | Self::Keys { .. } => Exit::BadInput,
             Self::Place(source) => source.exit(),
             Self::Offline { .. } => Exit::Network,
             Self::Failed(failed) => failed.worst().map_or(Exit::Network, Explain::exit),
@@ -150,6 +196,7 @@ impl Explain for FetchError {
             Self::Offline { .. } => Some("run `khimg fetch` where there is a network".to_owned()),
             Self::Failed(failed) => failed.worst().and_then(Explain::hint),
             Self::Store(source) => source.hint(),
+            Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),
             Self::NotFetched { .. } => None,
         }
     }

@@ -1,21 +1,26 @@
 //! `fetch`: from a lock to proven bytes on this machine.
 //!
 //! What the store has is left alone, the rest is fetched in parallel, and the result is ordered by digest, never by who was
-//! first.
+//! first. Packages whose lists nobody signed prove themselves here, by their own signatures.
 
 mod error;
 mod plan;
+mod rpm;
+mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
+use rayon::prelude::*;
 
 use crate::catalog::Catalog;
+use crate::clock;
 use crate::cluster::Role;
 use crate::digest::Digest;
-use crate::lock::{Image, Lock};
+use crate::lock::{Image, Lock, Package, Proof};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
+use crate::openpgp::Signer;
 use crate::registry::{Credentials, Registry};
 use crate::report::Event;
 use crate::store::{Store, StoreError, Verified};
@@ -110,7 +115,69 @@ pub async fn fetch(
         let blob = store.get(&digest)?.ok_or(FetchError::NotFetched { digest })?;
         blobs.insert(digest, blob);
     }
-    Ok(Fetched { blobs, new: work.missing })
+    let fetched = Fetched { blobs, new: work.missing };
+    fetched.check_signatures(&plan.signed, catalog, mirrors, net, store)?;
+    Ok(fetched)
+}
+
+impl Fetched {
+    /// Proves the packages that carry their own signature.
+    fn check_signatures(
+        &self,
+        packages: &[&Package],
+        catalog: &Catalog,
+        mirrors: &Mirrors,
+        net: &Net,
+        store: &Store,
+    ) -> Result<(), FetchError> {
+        let (mut keyrings, mut warned) = (BTreeMap::new(), BTreeSet::new());
+        for package in packages {
+            if !keyrings.contains_key(&package.source) {
+                let keyring = mirrors.keyring(catalog, &package.source);
+                let keyring = keyring.map_err(|source| FetchError::Keys { of: package.source.clone(), source })?;
+                keyrings.insert(package.source.clone(), keyring);
+            }
+        }
+        let mut blobs = Vec::new();
+        for package in packages {
+            blobs.push((*package, self.blob(&package.sha256)?));
+        }
+        let at = clock::now();
+        let check = |(package, blob): &(&Package, &Verified)| -> Result<Option<Signer>, Failure> {
+            let Proof::Package(wanted) = &package.proof else { return Ok(None) };
+            let label = format!("{} {} {}", package.name, package.version, package.arch);
+            let source_name = package.source.clone();
+            let keyring = keyrings.get(&package.source).and_then(Option::as_ref);
+            match keyring.and_then(|keyring| keyring.only(wanted)) {
+                None => Err(Failure::NoKey { package: label, source_name, wanted: wanted.clone() }),
+                Some(keyring) => signature::check(package, blob, &keyring, store, at)
+                    .map_err(|source| Failure::Signature { package: label, source_name, source: Box::new(source) }),
+            }
+        };
+        let checked: Vec<Result<Option<Signer>, Failure>> = blobs.par_iter().map(check).collect();
+        let (mut signers, mut failures) = (Vec::new(), Vec::new());
+        for checked in checked {
+            match checked {
+                Ok(signer) => signers.push(signer),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(FetchError::Failed(Failed { failures }));
+        }
+        for (package, signer) in packages.iter().zip(signers) {
+            if let Some(signer) = signer.filter(|signer| signer.expired)
+                && warned.insert(signer.fingerprint.clone())
+            {
+                let text = format!(
+                    "packages of {}: their signing key {} has expired since",
+                    package.source, signer.fingerprint
+                );
+                net.reporter().report(Event::Warning { text });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What failed, in the plan's order and not in that of time.

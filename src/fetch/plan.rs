@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, Vars};
 use crate::cluster::Role;
 use crate::digest::Digest;
 use crate::fetch::FetchError;
-use crate::lock::{Image, Lock, Why};
+use crate::lock::{Image, Lock, Package, Proof, Why};
 use crate::mirrors::Mirrors;
 use crate::net::{Download, Source, address};
 use crate::registry::Place;
@@ -19,6 +19,8 @@ const LARGEST_FILE: u64 = 2 << 30;
 pub(super) struct Plan<'a> {
     /// Packages and files in the lock's order, each digest once.
     pub downloads: Vec<Download>,
+    /// Packages that must carry a signature of their own, in the lock's order.
+    pub signed: Vec<&'a Package>,
     /// Images in the lock's order, with the places that may have them.
     pub images: Vec<(&'a Image, Vec<Place>)>,
 }
@@ -32,10 +34,14 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, FetchError> {
         let wanted = |why: &[Why]| roles.is_none_or(|roles| why.iter().any(|why| roles.contains(&why.role)));
         let mut downloads = Downloads::default();
+        let mut signed = Vec::new();
         for package in lock.packages.iter().filter(|package| wanted(&package.why)) {
             let mut vars = vars(lock, package.target.arch);
             if let Some(system) = catalog.systems.get(&package.target.os) {
                 vars = system.vars(vars);
+            }
+            if matches!(package.proof, Proof::Package(_)) {
+                signed.push(package);
             }
             let label = format!("{} {} {}", package.name, package.version, package.arch);
             let origins = origins(catalog, mirrors, &package.source, &vars, &package.path)?;
@@ -52,7 +58,7 @@ impl<'a> Plan<'a> {
             let places = Place::all(catalog, &image.source, &image.repository, &origins).map_err(FetchError::Place)?;
             images.push((image, places));
         }
-        Ok(Self { downloads: downloads.all, images })
+        Ok(Self { downloads: downloads.all, signed, images })
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) fn base(
     interrupt: &Interrupt,
 ) -> Result<PathBuf, LabError> {
     let own = Arch::ALL.into_iter().find(|arch| arch.machine() == std::env::consts::ARCH);
-    if system.family != "debian" || Some(target.arch) != own {
+    // mmdebstrap brings Debian's keys.
+    if system.distribution != "debian" || Some(target.arch) != own {
         let remedy = Some("rehearse nodes of a Debian of this machine's own architecture".to_owned());
         return Err(LabError::Unsupported { what: format!("a lab has no machine for {target}"), remedy });
     }

@@ -7,6 +7,7 @@ use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, PublicParams, Tag, VerifyingKey};
 
 use super::MIN_RSA_BITS;
+use super::data::Data;
 use super::signature::{check_data_signature, created, end, may_be_by, no_unknown_critical, strong_hash};
 
 /// All copies of one key. They share the primary key, and may differ in expiry, revocation and subkeys.
@@ -31,7 +32,7 @@ impl Certificate {
     pub fn verify(
         &self,
         signature: &Signature,
-        data: &[u8],
+        data: &Data<'_>,
         at: Timestamp,
         frozen: bool,
     ) -> Result<Option<(Timestamp, bool)>, String> {
@@ -47,7 +48,7 @@ impl Certificate {
         self.check_not_revoked(primary)?;
         let own = self.newest_self_signature(primary);
         let expired = judge(own.as_ref().and_then(|own| expiry(primary, own.signature)))?;
-        let mut reason = "the signature does not fit the text".to_owned();
+        let mut reason = data.misfit().to_owned();
         if by_primary {
             match self.verify_by_primary(primary, own.as_ref(), signature, data, made) {
                 Ok(()) => return Ok(Some((made, expired))),
@@ -68,7 +69,7 @@ impl Certificate {
         primary: &PublicKey,
         own: Option<&Statement>,
         signature: &Signature,
-        data: &[u8],
+        data: &Data<'_>,
         made: Timestamp,
     ) -> Result<(), String> {
         if own.is_some_and(|own| says_not_for_signing(own.signature)) {
@@ -125,7 +126,7 @@ fn verify_by_subkey(
     bindings: &[&Signature],
     subkey: &SignedPublicSubKey,
     signature: &Signature,
-    data: &[u8],
+    data: &Data<'_>,
     made: Timestamp,
 ) -> Result<Option<Timestamp>, String> {
     let good = |found: &&&Signature| found.verify_subkey_binding(primary, &subkey.key).is_ok();
@@ -155,14 +156,14 @@ fn verify_by_subkey(
 fn check_and_verify(
     key: &impl VerifyingKey,
     signature: &Signature,
-    data: &[u8],
+    data: &Data<'_>,
     made: Timestamp,
 ) -> Result<(), String> {
     check_strength(key.public_params())?;
     if begin(key).is_some_and(|begin| made < begin) {
         return Err("the signature is older than its key".to_owned());
     }
-    signature.verify(key, data).map_err(|_| "the signature does not fit the text".to_owned())
+    data.verify(signature, key)
 }
 
 fn check_strength(params: &PublicParams) -> Result<(), String> {

@@ -17,10 +17,12 @@
 //! - **Size.** Every input has a limit.
 
 mod certificate;
+mod data;
 mod error;
 mod signature;
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use jiff::{SignedDuration, Timestamp};
 use memchr::memchr_iter;
@@ -29,6 +31,7 @@ use pgp::packet::Signature;
 use pgp::types::KeyDetails;
 
 use certificate::Certificate;
+use data::Data;
 pub use error::{OpenPgpError, Rejection};
 
 /// How far a signature's time may lie ahead of this machine's clock.
@@ -59,6 +62,24 @@ pub struct Signed {
     pub created: Timestamp,
     /// Whether the key has expired since, which only a [`Keyring::frozen`] keyring lets pass.
     pub expired: bool,
+}
+
+/// Who signed something, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// Fingerprint of the primary key, upper-case hex.
+    pub fingerprint: String,
+    /// When it was signed.
+    pub created: Timestamp,
+    /// Whether the key has expired since, which only a [`Keyring::frozen`] keyring lets pass.
+    pub expired: bool,
+}
+
+impl Signed {
+    fn new(text: &str, by: Signer) -> Self {
+        let Signer { fingerprint, created, expired } = by;
+        Self { text: text.replace("\r\n", "\n"), fingerprint, created, expired }
+    }
 }
 
 /// Public keys, and which of them may sign.
@@ -92,6 +113,14 @@ impl Keyring {
     pub fn frozen(mut self, frozen: bool) -> Self {
         self.frozen = frozen;
         self
+    }
+
+    /// The same with only those keys that have one of these fingerprints; `None` where there is none.
+    pub fn only(&self, fingerprints: &[String]) -> Option<Self> {
+        let mut ring = self.clone();
+        ring.pinned.retain(|pinned| fingerprints.contains(pinned));
+        ring.certificates.retain(|fingerprint, _| fingerprints.contains(fingerprint));
+        (!ring.is_empty()).then_some(ring)
     }
 
     /// Adds keys, for instance those that a mirror publishes. Only pinned ones are kept; says how many those are.
@@ -132,8 +161,8 @@ impl Keyring {
     pub fn verify_inrelease(&self, file: &[u8], at: Timestamp) -> Result<Signed, OpenPgpError> {
         let message = clear_signed(file)?;
         let signed = message.signed_text();
-        let by = self.verify(message.signatures(), signed.as_bytes(), at)?;
-        Ok(Signed { text: signed.replace("\r\n", "\n"), ..by })
+        let by = self.verify(message.signatures(), &Data::Text(signed.as_bytes()), at)?;
+        Ok(Signed::new(&signed, by))
     }
 
     /// `text`, if one of the pinned keys made one of the detached signatures in `signature` (`Release.gpg`) by `at`.
@@ -142,21 +171,25 @@ impl Keyring {
     /// No such signature, or bytes that are no signatures.
     pub fn verify_detached(&self, text: &[u8], signature: &[u8], at: Timestamp) -> Result<Signed, OpenPgpError> {
         limit("signed text", text.len(), MAX_TEXT)?;
-        limit("detached signature", signature.len(), MAX_SIGNATURE)?;
-        let malformed = |source| OpenPgpError::Malformed { what: "detached signature", source: Box::new(source) };
-        let (parsed, _) = DetachedSignature::from_reader_many(signature).map_err(malformed)?;
-        let mut signatures = Vec::new();
-        for found in parsed {
-            limit("number of signatures", signatures.len(), MAX_SIGNATURES)?;
-            signatures.push(found.map_err(malformed)?.signature);
-        }
-        let by = self.verify(&signatures, text, at)?;
+        let by = self.verify(&detached(signature)?, &Data::Text(text), at)?;
         let text = std::str::from_utf8(text).map_err(|_| OpenPgpError::NotText { what: "signed text" })?;
-        Ok(Signed { text: text.replace("\r\n", "\n"), ..by })
+        Ok(Signed::new(text, by))
     }
 
-    /// Who signed `data`; `text` of the result is left empty.
-    fn verify(&self, signatures: &[Signature], data: &[u8], at: Timestamp) -> Result<Signed, OpenPgpError> {
+    /// Who made one of the detached signatures in `signature` by `at` over what `open` reads, each time from its beginning.
+    ///
+    /// # Errors
+    /// No such signature, or bytes that are no signatures.
+    pub fn verify_file(
+        &self,
+        open: &dyn Fn() -> io::Result<Box<dyn Read>>,
+        signature: &[u8],
+        at: Timestamp,
+    ) -> Result<Signer, OpenPgpError> {
+        self.verify(&detached(signature)?, &Data::File(open), at)
+    }
+
+    fn verify(&self, signatures: &[Signature], data: &Data<'_>, at: Timestamp) -> Result<Signer, OpenPgpError> {
         limit("number of signatures", signatures.len(), MAX_SIGNATURES)?;
         if self.certificates.is_empty() {
             return Err(OpenPgpError::NoKey { pinned: self.pinned.clone() });
@@ -171,14 +204,14 @@ impl Keyring {
         Err(OpenPgpError::NotSigned { rejections, pinned: self.pinned.clone() })
     }
 
-    fn judge(&self, signature: &Signature, data: &[u8], at: Timestamp) -> Result<Signed, Rejection> {
+    fn judge(&self, signature: &Signature, data: &Data<'_>, at: Timestamp) -> Result<Signer, Rejection> {
         let issuer = signature::issuer(signature);
         let reject = |reason: String| Rejection { issuer: issuer.clone(), reason };
         let mut reason = "this key is not pinned".to_owned();
         for (fingerprint, certificate) in &self.certificates {
             match certificate.verify(signature, data, at, self.frozen) {
                 Ok(Some((created, expired))) => {
-                    return Ok(Signed { text: String::new(), fingerprint: fingerprint.clone(), created, expired });
+                    return Ok(Signer { fingerprint: fingerprint.clone(), created, expired });
                 }
                 Ok(None) => {}
                 Err(why) => reason = why,
@@ -194,6 +227,19 @@ impl Keyring {
 /// A file that is not exactly one clear-signed message.
 pub fn unproven_text(file: &[u8]) -> Result<String, OpenPgpError> {
     Ok(clear_signed(file)?.signed_text().replace("\r\n", "\n"))
+}
+
+/// The signatures of a file that holds nothing else.
+fn detached(signature: &[u8]) -> Result<Vec<Signature>, OpenPgpError> {
+    limit("detached signature", signature.len(), MAX_SIGNATURE)?;
+    let malformed = |source| OpenPgpError::Malformed { what: "detached signature", source: Box::new(source) };
+    let (parsed, _) = DetachedSignature::from_reader_many(signature).map_err(malformed)?;
+    let mut signatures = Vec::new();
+    for found in parsed {
+        limit("number of signatures", signatures.len(), MAX_SIGNATURES)?;
+        signatures.push(found.map_err(malformed)?.signature);
+    }
+    Ok(signatures)
 }
 
 fn clear_signed(file: &[u8]) -> Result<CleartextSignedMessage, OpenPgpError> {

@@ -27,7 +27,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cluster", &["arch", "catalog", "cloud_init", "config", "profile"]),
     ("kubernetes", &["arch", "cluster", "secrets"]),
     ("profile", &["catalog", "cluster", "config", "digest", "exit", "kubernetes", "shipped"]),
-    ("mirrors", &["catalog", "cluster"]),
+    ("mirrors", &["catalog", "cluster", "openpgp"]),
     // The stages, each with the results of those before it.
     ("lock", &["arch", "catalog", "cluster", "digest", "exit", "input", "profile", "resolve"]),
     ("registry", &["arch", "catalog", "clock", "digest", "exit", "lock", "mirrors", "net", "store"]),
@@ -40,7 +40,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "fetch",
-        &["arch", "catalog", "cluster", "digest", "exit", "lock", "mirrors", "net", "registry", "report", "store"],
+        &[
+            "arch", "catalog", "clock", "cluster", "digest", "exit", "lock", "mirrors", "net", "openpgp", "registry",
+            "report", "store",
+        ],
     ),
     ("inventory", &["arch", "catalog", "cluster", "lock", "profile"]),
     (

@@ -66,11 +66,21 @@ impl Key {
 
     /// Puts a signature into rpm packages: over the header, and where `all` over header and payload too, as old ones have it.
     pub fn sign_rpms(&self, files: &[PathBuf], all: bool) {
+        self.sign_rpms_with(files, all, "");
+    }
+
+    /// The same over the header, dated back.
+    pub fn sign_rpms_in_2020(&self, files: &[PathBuf]) {
+        self.sign_rpms_with(files, false, "--faked-system-time 20200601T000000!");
+    }
+
+    fn sign_rpms_with(&self, files: &[PathBuf], all: bool, more: &str) {
         let mut command = Command::new("rpmsign");
+        command.args(["--define", "__gpg /usr/bin/gpg"]);
         command.arg("--define").arg(format!("_gpg_name {}", self.fingerprint));
         command.arg("--define").arg(format!("_gpg_path {}", self.home.display()));
-        command.arg("--define").arg("_gpg_sign_cmd_extra_args --batch --pinentry-mode loopback --passphrase ''");
-        command.args(all.then_some("--rpmv3")).arg("--addsign").args(files);
+        let gpg = format!("_gpg_sign_cmd_extra_args --batch --pinentry-mode loopback --passphrase '' {more}");
+        command.arg("--define").arg(gpg).args(all.then_some("--rpmv3")).arg("--addsign").args(files);
         run(&mut command);
     }
 

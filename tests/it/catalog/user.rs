@@ -108,9 +108,9 @@ fn tells_every_flaw() {
         "sources.yaml:2: the repository has neither `keys` nor a `keyPath`",
         "sources.yaml:2: \"{codname}\" uses the unknown variable {codname}",
         "sources.yaml:2: nobody may sign this repository",
-        "sources.yaml:3: only a package repository can come from this machine's apt",
+        "sources.yaml:3: only a Debian package repository can come from this machine's apt",
         "sources.yaml:4: there is no mirror \"y\"",
-        "systems.yaml:1: the source \"github\" is no package repository",
+        "systems.yaml:1: the source \"github\" is no Debian package repository",
         "systems.yaml:1: there is no source \"nope\"",
     ];
     assert_eq!(lines, expected);
@@ -122,7 +122,7 @@ fn tells_every_flaw() {
 fn tells_unreadable_files() {
     let table = [
         (load(&[("source.yaml", "{}")]), "nothing reads", Exit::BadInput),
-        (load(&[("sources.yaml", "a: {yum: {}}\n")]), "yum", Exit::BadInput),
+        (load(&[("sources.yaml", "a: {zypper: {}}\n")]), "zypper", Exit::BadInput),
         (load(&[("sources.yaml", "a: [\n")]), "sources.yaml", Exit::BadInput),
         (
             load(&[("digests.txt", "\nkubeadm 1.20.2 amd64 12\n")]),

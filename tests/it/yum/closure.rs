@@ -107,7 +107,8 @@ fn by_name(packages: &[Package]) -> BTreeMap<String, String> {
 fn equals_dnf() {
     let rpms = Rpms::build(PACKAGES);
     let tree = Tree::new();
-    tree.repository("os", &rpms.files(), &[]).sign("os", Key::shared());
+    tree.repository("os", &rpms.files(), &[]);
+    tree.sign("os", Key::shared());
     let mirror = Mirror::serving(tree.root());
     let bench = bench(&["os"], YumSigned::Metadata, &["base"], &[("first", mirror.url())]);
     let of_base = |name: &str| rpms.files().into_iter().find(|path| path.ends_with(name)).expect("built");
@@ -180,7 +181,8 @@ fn equals_dnf_at_random() {
     let packages: Vec<Rpm<'_>> = packages.iter().map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str())).collect();
     let rpms = Rpms::build(&packages);
     let tree = Tree::new();
-    tree.repository("os", &rpms.files(), &[]).sign("os", Key::shared());
+    tree.repository("os", &rpms.files(), &[]);
+    tree.sign("os", Key::shared());
     let mirror = Mirror::serving(tree.root());
     let bench = bench(&["os"], YumSigned::Metadata, &[], &[("first", mirror.url())]);
     let names: Vec<String> = (0..COUNT).map(|number| format!("p{number}")).collect();

@@ -1,6 +1,8 @@
 //! rpm repositories: signatures, lists, closures compared with dnf.
 
 mod closure;
+mod repository;
+mod signature;
 pub mod tree;
 mod versions;
 
@@ -30,6 +32,7 @@ pub fn bench(repositories: &[&str], signed: YumSigned, base: &[&str], mirrors: &
         sources: vec!["test".to_owned()],
         sources_on: BTreeMap::new(),
         base: Base { priorities: Vec::new(), packages: owned(base) },
+        rehearsal: Vec::new(),
     };
     let source = YumSource {
         repositories: owned(repositories),

@@ -108,42 +108,54 @@ impl Tree {
     }
 
     /// A repository at `path` with these packages below `Packages`; `how` goes to createrepo_c.
-    pub fn repository(&self, path: &str, files: &[PathBuf], how: &[&str]) -> &Self {
+    pub fn repository(&self, path: &str, files: &[PathBuf], how: &[&str]) {
         let packages = self.root().join(path).join("Packages");
         fs::create_dir_all(&packages).expect("created");
         for file in files {
             fs::copy(file, packages.join(file.file_name().expect("a name"))).expect("copied");
         }
-        self.index(path, how)
+        self.index(path, how);
     }
 
     /// Makes the lists of a repository anew.
-    pub fn index(&self, path: &str, how: &[&str]) -> &Self {
+    pub fn index(&self, path: &str, how: &[&str]) {
         run(Command::new("createrepo_c")
             .args(["--quiet", "--checksum", "sha256"])
             .args(how)
             .arg(self.root().join(path)));
-        self
     }
 
     /// Signs a repository's `repomd.xml`.
-    pub fn sign(&self, path: &str, key: &Key) -> &Self {
+    pub fn sign(&self, path: &str, key: &Key) {
         let repomd = self.read(&format!("{path}/repodata/repomd.xml"));
-        self.write(&format!("{path}/repodata/repomd.xml.asc"), &key.detach(&repomd))
+        self.write(&format!("{path}/repodata/repomd.xml.asc"), &key.detach(&repomd));
     }
 
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.root().join(path)).expect("read")
     }
 
-    pub fn write(&self, path: &str, content: &str) -> &Self {
+    pub fn write(&self, path: &str, content: &str) {
         fs::write(self.root().join(path), content).expect("written");
-        self
     }
 
-    pub fn remove(&self, path: &str) -> &Self {
+    pub fn remove(&self, path: &str) {
         fs::remove_file(self.root().join(path)).expect("removed");
-        self
+    }
+
+    /// Puts another package list in place of the one that a repository has, with its right digest and size.
+    pub fn replace_list(&self, path: &str, name: &str, bytes: &[u8]) {
+        let repomd = self.read(&format!("{path}/repodata/repomd.xml"));
+        let start = repomd.find("<data type=\"primary\">").expect("a list");
+        let end = repomd[start..].find("</data>").expect("its end") + start;
+        let digest = khimg::digest::Digest::of(bytes).hex();
+        let (size, time) = (bytes.len(), khimg::clock::now().as_second());
+        let data = format!(
+            "<data type=\"primary\"><checksum type=\"sha256\">{digest}</checksum><location href=\"repodata/{name}\"/>\
+             <timestamp>{time}</timestamp><size>{size}</size>"
+        );
+        fs::write(self.root().join(path).join("repodata").join(name), bytes).expect("written");
+        self.write(&format!("{path}/repodata/repomd.xml"), &format!("{}{data}{}", &repomd[..start], &repomd[end..]));
     }
 
     /// The path of a list of a repository, such as `primary`.
