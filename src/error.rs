@@ -63,6 +63,10 @@ stages! {
     Pack(crate::pack::PackError),
     /// The output directory could not be written.
     Deliver(crate::deliver::DeliverError),
+    /// What crosses an air gap.
+    Transfer(crate::transfer::TransferError),
+    /// What a delivery's files say of themselves.
+    Inspect(crate::inspect::InspectError),
     /// The pipeline itself.
     Pipeline(crate::pipeline::PipelineError),
 }

@@ -60,6 +60,8 @@ pub mod pack;
 pub mod deliver;
 
 pub mod inspect;
+
+pub mod transfer;
 // On the machines.
 pub mod node;
 

@@ -2,8 +2,10 @@
 
 mod build;
 mod completions;
+mod export;
 mod failure;
 mod fetch;
+mod import;
 mod init;
 mod inspect;
 mod lab;
@@ -70,6 +72,8 @@ enum Command {
     Build(build::BuildArgs),
     Render(render::RenderArgs),
     Inspect(inspect::InspectArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
     #[command(subcommand)]
@@ -98,6 +102,8 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Build(args) => build::run(&args, global, output),
         Command::Render(args) => render::run(&args, global, output),
         Command::Inspect(args) => inspect::run(&args, global, output),
+        Command::Export(args) => export::run(&args, global, output),
+        Command::Import(args) => import::run(&args, global, output),
         Command::Secrets(command) => secrets::run(&command, output),
         Command::Store(command) => store::run(&command, global, output),
         Command::Lab(command) => lab::run(&command, global, output),

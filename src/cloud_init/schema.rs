@@ -125,6 +125,11 @@ fn truths(error: &ValidationError<'_>) -> Vec<String> {
             let misread = wanted && error.instance().as_str().and_then(truth).is_some();
             misread.then(|| error.instance_path().as_str().to_owned()).into_iter().collect()
         }
+        ValidationErrorKind::Enum { options } => {
+            let wanted = options.as_array().is_some_and(|all| all.iter().any(Value::is_boolean));
+            let misread = wanted && error.instance().as_str().and_then(truth).is_some();
+            misread.then(|| error.instance_path().as_str().to_owned()).into_iter().collect()
+        }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             context.iter().flatten().flat_map(truths).collect()
         }

@@ -80,6 +80,17 @@ pub struct ClusterFile {
     pub nodes: Vec<NodeFile>,
 }
 
+impl ClusterFile {
+    /// The files that it names, as they are written there: relative to its directory.
+    pub fn companions(&self) -> Vec<&str> {
+        let keys = self.trust.values().filter_map(|trust| match trust {
+            TrustFile::Keys(trusted) => Some(&trusted.keys),
+            TrustFile::Unsigned(_) => None,
+        });
+        keys.flatten().chain(&self.seed.user_data).map(String::as_str).collect()
+    }
+}
+
 /// The version of the file format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ApiVersion {

@@ -72,6 +72,12 @@ pub enum DeliverError {
         /// Why not.
         source: StoreError,
     },
+    /// Seeds would be lost.
+    #[error("{path} has seeds, which this delivery has not: it stays as it is")]
+    Seeds {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file system refused something.
     #[error("cannot {action} {path}")]
     Io {
@@ -94,7 +100,11 @@ impl DeliverError {
 impl Explain for DeliverError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotADist { .. } | Self::Place { .. } | Self::Path { .. } | Self::Twice { .. } => Exit::BadInput,
+            Self::NotADist { .. }
+            | Self::Seeds { .. }
+            | Self::Place { .. }
+            | Self::Path { .. }
+            | Self::Twice { .. } => Exit::BadInput,
             Self::Changed { .. } => Exit::Verification,
             Self::Disc { source, .. } => source.exit(),
             Self::Store { source, .. } => source.exit(),
@@ -108,7 +118,7 @@ impl Explain for DeliverError {
             Self::NotADist { path, .. } => {
                 Some(format!("name another place with `--out DIR`, or remove {}", path.display()))
             }
-            Self::Place { .. } => Some("name another place with `--out DIR`".to_owned()),
+            Self::Place { .. } | Self::Seeds { .. } => Some("name another place with `--out DIR`".to_owned()),
             Self::Changed { .. } => Some("run `khimg store verify`, then the same command again".to_owned()),
             Self::Disc { source, .. } => source.hint(),
             Self::Store { source, .. } => source.hint(),

@@ -13,6 +13,7 @@
 mod disc;
 mod error;
 pub mod manifest;
+mod restore;
 mod swap;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use disc::{DISC, NodeDisc};
 pub use error::DeliverError;
 use manifest::{BUNDLES, MANIFEST, PUBLIC, SECRET, SUMS};
 pub use manifest::{FileRecord, Manifest, Origin};
+pub use restore::{Restored, restore};
 use swap::Staging;
 
 /// What one node alone gets.

@@ -76,7 +76,11 @@ struct Modes {
     file: u32,
 }
 
-fn read_manifest(directory: &Path) -> Result<Manifest, InspectError> {
+/// The manifest in `directory`, which is one half of a delivery. Whether it holds is not looked at.
+///
+/// # Errors
+/// None there, or one of another kind or version.
+pub fn read_manifest(directory: &Path) -> Result<Manifest, InspectError> {
     let path = directory.join(MANIFEST);
     let foreign = |reason: String| InspectError::Foreign { path: directory.to_path_buf(), reason };
     let text = read_limited(&path).map_err(|e| foreign(format!("its {MANIFEST} cannot be read ({e})")))?;

@@ -8,8 +8,9 @@ mod segment;
 use std::path::Path;
 
 pub use bundle::{BundleReport, Sink, bundle, bundle_into};
-pub use dist::{DistReport, dist};
+pub use dist::{DistReport, dist, read_manifest};
 pub use error::InspectError;
+pub(crate) use segment::next_member;
 
 /// What stands at a path.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const LONGEST_NAME: u64 = 4096;
 /// Reads the next member; `None` at the end of the input.
 ///
 /// `sink` gets the content of a file, piece by piece.
-pub(super) fn next_member(
+pub(crate) fn next_member(
     reader: &mut impl Read,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Option<Member>> {

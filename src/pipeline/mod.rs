@@ -1,6 +1,7 @@
 //! The whole way from a cluster file to `dist/`. The only place that connects stages.
 
 mod error;
+pub mod export;
 mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +65,8 @@ pub struct Project {
     credentials: Credentials,
     store: Store,
     directory: PathBuf,
-    example: bool,
+    /// The cluster file; none where the built-in example stands in.
+    cluster_path: Option<PathBuf>,
     jobs: Option<NonZeroUsize>,
     reporter: Arc<dyn Reporter>,
 }
@@ -114,7 +116,7 @@ impl Project {
             credentials: options.registry_auth.as_deref().map(Credentials::read).transpose()?.unwrap_or_default(),
             store: Store::open(&options.store)?,
             directory,
-            example: path.is_none(),
+            cluster_path: path,
             jobs: options.jobs,
             reporter,
         })
@@ -122,7 +124,7 @@ impl Project {
 
     /// Whether there was no cluster file, so that the built-in example stands in.
     pub fn is_example(&self) -> bool {
-        self.example
+        self.cluster_path.is_none()
     }
 
     /// Where the lock is kept: beside the cluster file.

@@ -29,6 +29,12 @@ pub enum StoreError {
         /// How many bytes came.
         size: u64,
     },
+    /// Something that should be there is not.
+    #[error("the store has no {digest}")]
+    Missing {
+        /// The blob.
+        digest: Digest,
+    },
     /// A stored blob no longer has the bytes that it had when it was proven.
     #[error("{path} in the store was damaged: it has {actual} instead of the digest in its name")]
     Damaged {
@@ -90,7 +96,9 @@ impl StoreError {
 impl Explain for StoreError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Mismatch { .. } | Self::Damaged { .. } | Self::Changed { .. } => Exit::Verification,
+            Self::Mismatch { .. } | Self::Missing { .. } | Self::Damaged { .. } | Self::Changed { .. } => {
+                Exit::Verification
+            }
             Self::Io { .. } | Self::TooLarge { .. } | Self::NotAFile { .. } | Self::Busy { .. } => Exit::LocalIo,
         }
     }
@@ -103,7 +111,7 @@ impl Explain for StoreError {
             }
             Self::NotAFile { path } => Some(format!("remove {}", path.display())),
             Self::Busy { .. } => Some("wait for it to end, then run `khimg store gc` again".to_owned()),
-            Self::Mismatch { .. } | Self::TooLarge { .. } => None,
+            Self::Mismatch { .. } | Self::Missing { .. } | Self::TooLarge { .. } => None,
         }
     }
 }

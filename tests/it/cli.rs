@@ -2,13 +2,15 @@
 
 use crate::support::sandbox::Sandbox;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "init",
     "lock",
     "fetch",
     "build",
     "render",
     "inspect",
+    "export",
+    "import",
     "secrets",
     "store",
     "profile",

@@ -91,13 +91,14 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("lab", &["arch", "catalog", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"]),
+    ("transfer", &["deliver", "digest", "exit", "input", "inspect", "pack", "render", "report", "store"]),
     ("schema", &["catalog", "cluster", "kubernetes", "lock", "profile"]),
     // What connects the stages, and nobody else may know.
     (
         "error",
         &[
-            "config", "deliver", "exit", "fetch", "lock", "net", "pack", "pipeline", "profile", "registry", "render",
-            "resolve", "secrets", "seed", "store",
+            "config", "deliver", "exit", "fetch", "inspect", "lock", "net", "pack", "pipeline", "profile", "registry",
+            "render", "resolve", "secrets", "seed", "store", "transfer",
         ],
     ),
     (
@@ -106,10 +107,13 @@ const MODULES: &[(&str, &[&str])] = &[
             "arch",
             "catalog",
             "cluster",
+            "config",
             "deliver",
             "error",
             "exit",
             "fetch",
+            "input",
+            "inspect",
             "inventory",
             "lock",
             "mirrors",
@@ -123,6 +127,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "secrets",
             "seed",
             "store",
+            "transfer",
         ],
     ),
 ];

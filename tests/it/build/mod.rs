@@ -1,5 +1,6 @@
 //! The main job on the real thing: `khimg build` from real repositories and a real registry.
 
+mod airgap;
 mod faults;
 mod images;
 mod interrupted;
