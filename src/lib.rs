@@ -62,6 +62,8 @@ pub mod deliver;
 pub mod inspect;
 
 pub mod transfer;
+
+pub mod artifact;
 // On the machines.
 pub mod node;
 

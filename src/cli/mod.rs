@@ -14,6 +14,8 @@ mod node;
 mod output;
 mod progress;
 mod project;
+mod pull;
+mod push;
 mod render;
 mod schema;
 mod secrets;
@@ -74,6 +76,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
     #[command(subcommand)]
@@ -104,6 +108,8 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(&args, global, output),
         Command::Export(args) => export::run(&args, global, output),
         Command::Import(args) => import::run(&args, global, output),
+        Command::Push(args) => push::run(&args, global, output),
+        Command::Pull(args) => pull::run(&args, global, output),
         Command::Secrets(command) => secrets::run(&command, output),
         Command::Store(command) => store::run(&command, global, output),
         Command::Lab(command) => lab::run(&command, global, output),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use khimg::cluster::Role;
+use khimg::net::{Net, NetOptions};
 use khimg::pipeline::{Project, ProjectOptions};
+use khimg::registry::Credentials;
 
 use super::failure::CommandError;
 use super::{Failure, Global, Output};
@@ -87,6 +89,28 @@ pub fn store_directory(global: &Global) -> Result<PathBuf, Failure> {
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|path| path.starts_with('/')).map(PathBuf::from);
     let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
     Ok(cache.ok_or(CommandError::NoCache)?.join("khimg"))
+}
+
+/// How to reach a container registry.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Network")]
+pub struct RegistryArgs {
+    /// Trust these certificate authorities too (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// A docker config.json with credentials for registries
+    #[arg(long, value_name = "FILE")]
+    registry_auth: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    /// The way there, and who the user is there.
+    pub fn open(&self, output: &Output) -> Result<(Net, Credentials), Failure> {
+        let options = NetOptions { ca_file: self.ca_file.clone(), ..NetOptions::default() };
+        let credentials = self.registry_auth.as_deref().map(Credentials::read).transpose()?.unwrap_or_default();
+        Ok((Net::new(options, output.reporter())?, credentials))
+    }
 }
 
 /// Roles on a command line.

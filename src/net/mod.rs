@@ -3,6 +3,7 @@
 //! ```text
 //! read      one URL into memory        (repository metadata, checksum files)
 //! get       one request, any answer    (registries: challenges, tokens, manifests)
+//! send      one request with a body    (registries: uploads)
 //! download  one digest, many mirrors   (everything that is large) ─▶ store
 //! ```
 //!
@@ -21,6 +22,7 @@ mod race;
 mod range;
 mod read;
 mod redirect;
+mod send;
 mod speed;
 
 use std::sync::{Arc, OnceLock};
@@ -32,6 +34,7 @@ pub use download::{Authorization, Download, Source};
 pub use error::{Attempt, Failure, NetError};
 pub use options::{Floor, NetOptions, Proxy};
 pub use read::{Request, Response};
+pub use send::{Body, Message};
 
 /// The way to the outside. Cheap to clone; clones share connections, limits and what was learnt about hosts.
 #[derive(Clone)]

@@ -99,7 +99,7 @@ impl Net {
         Ok(Response { status: exchange.status, headers: exchange.headers, body })
     }
 
-    fn url_error(&self, url: &Url, failure: Failure) -> NetError {
+    pub(super) fn url_error(&self, url: &Url, failure: Failure) -> NetError {
         match failure {
             Failure::Offline => NetError::Offline { what: "an answer".to_owned(), url: shown(url) },
             source => NetError::Url { url: shown(url), source },

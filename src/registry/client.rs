@@ -58,6 +58,16 @@ impl<'a> Registry<'a> {
         Ok(Fetched { url, media_type, document, bytes: response.body })
     }
 
+    /// The bytes of the manifest or index that `reference`, a tag or a digest, names at `place`, and their digest.
+    ///
+    /// # Errors
+    /// None there, one that is too large or no such document, or one of another digest than asked for.
+    pub async fn document(&self, place: &Place, reference: &str) -> Result<(Vec<u8>, Digest), RegistryError> {
+        let bytes = self.manifest(place, reference).await?.bytes;
+        let digest = Digest::of(&bytes);
+        Ok((bytes, digest))
+    }
+
     /// A small blob, such as a configuration.
     pub(super) async fn blob(&self, place: &Place, digest: &Digest, size: u64) -> Result<Vec<u8>, RegistryError> {
         let url = place.blob(digest);
@@ -129,21 +139,32 @@ impl<'a> Registry<'a> {
         accept: Option<&'static str>,
         limit: u64,
     ) -> Result<Response, RegistryError> {
-        let known = self.authorization(place, url, None).await?;
-        let mut response = self.send(url, accept, known.as_ref(), limit).await?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            let asked = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-            let challenge = Challenge::read(asked).ok_or_else(|| RegistryError::Challenge { url: shown(url) })?;
-            self.challenges.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_string(), challenge);
-            let answer = self.authorization(place, url, known.as_ref()).await?;
-            response = self.send(url, accept, answer.as_ref(), limit).await?;
-        }
+        let response = self.admitted(place, url, async |shown| self.send(url, accept, shown, limit).await).await?;
         match response.status.as_u16() {
             200 => Ok(response),
             404 => Err(RegistryError::NotFound { url: shown(url) }),
             status @ (401 | 403) => Err(RegistryError::Refused { url: shown(url), status }),
             status => Err(RegistryError::Status { url: shown(url), status }),
         }
+    }
+
+    /// What `ask` brings; where that is a 401, what it brings once more with an answer to the challenge.
+    pub(super) async fn admitted(
+        &self,
+        place: &Place,
+        url: &Url,
+        ask: impl AsyncFn(Option<&Authorization>) -> Result<Response, RegistryError>,
+    ) -> Result<Response, RegistryError> {
+        let known = self.authorization(place, url, None).await?;
+        let response = ask(known.as_ref()).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let asked = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let challenge = Challenge::read(asked).ok_or_else(|| RegistryError::Challenge { url: shown(url) })?;
+        self.challenges.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_string(), challenge);
+        let answer = self.authorization(place, url, known.as_ref()).await?;
+        ask(answer.as_ref()).await
     }
 
     async fn send(
@@ -157,16 +178,26 @@ impl<'a> Registry<'a> {
         if let Some(accept) = accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        if let Some(authorization) = authorization {
-            let mut value = HeaderValue::from_str(authorization.expose())
-                .map_err(|_| RegistryError::LoginNeeded { url: shown(url) })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+        authorize(&mut headers, url, authorization)?;
         Ok(self.net.get(&Request { url: url.clone(), headers, limit }).await?)
     }
 }
 
-fn text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+/// Adds what a request must show.
+pub(super) fn authorize(
+    headers: &mut HeaderMap,
+    url: &Url,
+    authorization: Option<&Authorization>,
+) -> Result<(), RegistryError> {
+    if let Some(authorization) = authorization {
+        let mut value = HeaderValue::from_str(authorization.expose())
+            .map_err(|_| RegistryError::LoginNeeded { url: shown(url) })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(())
+}
+
+pub(super) fn text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers.get(name)?.to_str().ok()
 }

@@ -79,6 +79,12 @@ pub enum RegistryError {
         /// The status.
         status: u16,
     },
+    /// An upload was begun, and the registry does not say where it goes on.
+    #[error("{url} does not say where an upload goes on")]
+    Location {
+        /// What was asked for.
+        url: String,
+    },
     /// The bytes are not those that were asked for.
     #[error("{url} served {actual} instead of {expected}")]
     WrongDigest {
@@ -215,6 +221,7 @@ impl Explain for RegistryError {
             | Self::PlainRealm { .. }
             | Self::Token { .. }
             | Self::NotFound { .. }
+            | Self::Location { .. }
             | Self::Status { .. } => Exit::Network,
             Self::WrongDigest { .. }
             | Self::WrongSize { .. }

@@ -4,6 +4,7 @@
 //! resolve   tag ─▶ index ─▶ manifest ─▶ configuration     every digest checked, each place in turn
 //! pull      manifest, configuration, layers ─▶ store       in parallel, resumed, each place in turn
 //! archive   store ─▶ one tar for containerd and docker
+//! push      blobs that are missing there, then the manifest that names them
 //! ```
 //!
 //! The protocol is that of the OCI distribution specification 1.1, which Docker's registry v2 became.
@@ -17,6 +18,7 @@ pub mod manifest;
 mod pin;
 mod place;
 mod pull;
+mod push;
 mod tokens;
 
 pub use archive::{ArchiveError, ImageArchive};
@@ -25,3 +27,5 @@ pub use credentials::{Credentials, CredentialsError};
 pub use error::RegistryError;
 pub use pin::Pinned;
 pub use place::Place;
+pub use pull::Document;
+pub use push::{Content, Sent};

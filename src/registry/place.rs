@@ -107,6 +107,11 @@ impl Place {
         self.below(&format!("{}/blobs/{digest}", self.repository))
     }
 
+    /// Where an upload of a blob begins.
+    pub fn uploads(&self) -> Url {
+        self.below(&format!("{}/blobs/uploads/", self.repository))
+    }
+
     /// What a token must permit for pulling from here.
     pub fn scope(&self) -> String {
         format!("repository:{}:pull", self.repository)

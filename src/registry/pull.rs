@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::tokens::Authorization;
 use super::{Place, Registry, RegistryError};
+use crate::digest::Digest;
 use crate::lock::{Blob, Image};
 use crate::net::address::shown as shown_url;
 use crate::net::{self, Download, Failure, NetError, Source};
@@ -15,6 +16,15 @@ use crate::store::{Store, Verified};
 
 /// How often one blob may outlive its token.
 const RENEWALS: u32 = 8;
+
+/// What blobs belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'a> {
+    /// What it is called in messages.
+    pub name: &'a str,
+    /// The manifest that names the blobs.
+    pub manifest: Digest,
+}
 
 impl Registry<'_> {
     /// Brings everything that `image` pins into `store` but its index, which no node needs; asks nobody for what is there.
@@ -35,8 +45,9 @@ impl Registry<'_> {
         let places = self.admit(image, places, store).await?;
         // The largest first, so that no long one is left for the end.
         missing.sort_by(|a, b| b.size.cmp(&a.size).then(a.sha256.cmp(&b.sha256)));
+        let document = Document { name: &image.name, manifest: image.manifest.sha256 };
         stream::iter(missing)
-            .map(|blob| self.fetch(image, blob, places, store))
+            .map(|blob| self.fetch(document, blob, places, store))
             .buffer_unordered(self.net.jobs())
             .try_for_each(async |_| Ok(()))
             .await
@@ -58,20 +69,24 @@ impl Registry<'_> {
         Err(RegistryError::all_failed(format!("{} ({})", image.name, image.manifest.sha256), attempts))
     }
 
-    async fn fetch(
+    /// Brings one blob of `document` into `store`, from any of `places`; asks nobody if it is there.
+    ///
+    /// # Errors
+    /// No place has it; the store failed.
+    pub async fn fetch(
         &self,
-        image: &Image,
+        document: Document<'_>,
         blob: &Blob,
         places: &[Place],
         store: &Store,
     ) -> Result<Verified, RegistryError> {
         let mut shown: Vec<Option<Authorization>> = Vec::with_capacity(places.len());
         for place in places {
-            shown.push(self.known(place, image).await);
+            shown.push(self.known(place, document).await);
         }
         let mut renewals = 0;
         loop {
-            let error = match self.transfer(download(image, blob, places, &shown), store).await {
+            let error = match self.transfer(download(document, blob, places, &shown), store).await {
                 Ok(verified) => return Ok(verified),
                 Err(error) => error,
             };
@@ -84,7 +99,7 @@ impl Registry<'_> {
                     continue;
                 }
                 let before = shown.take();
-                *shown = self.enter(place, image).await;
+                *shown = self.enter(place, document).await;
                 renewed |= shown.is_some() && *shown != before;
             }
             renewals += 1;
@@ -95,16 +110,16 @@ impl Registry<'_> {
     }
 
     /// What to show at a place, as far as it is known without asking there.
-    async fn known(&self, place: &Place, image: &Image) -> Option<Authorization> {
-        let url = place.manifest(&image.manifest.sha256.to_string()).ok()?;
+    async fn known(&self, place: &Place, document: Document<'_>) -> Option<Authorization> {
+        let url = place.manifest(&document.manifest.to_string()).ok()?;
         // A failure here is no more than that; the blob's own request tells what is wrong.
         self.authorization(place, &url, None).await.ok().flatten()
     }
 
     /// Asks for something small, which answers any challenge, and returns what was shown in the end.
-    async fn enter(&self, place: &Place, image: &Image) -> Option<Authorization> {
-        self.manifest(place, &image.manifest.sha256.to_string()).await.ok()?;
-        self.known(place, image).await
+    async fn enter(&self, place: &Place, document: Document<'_>) -> Option<Authorization> {
+        self.manifest(place, &document.manifest.to_string()).await.ok()?;
+        self.known(place, document).await
     }
 
     /// On a thread of its own, because blobs are hashed as they come; ended with the caller.
@@ -121,14 +136,14 @@ impl Registry<'_> {
     }
 }
 
-fn download(image: &Image, blob: &Blob, places: &[Place], shown: &[Option<Authorization>]) -> Download {
+fn download(document: Document<'_>, blob: &Blob, places: &[Place], shown: &[Option<Authorization>]) -> Download {
     let origins = places.iter().zip(shown).map(|(place, shown)| Source {
         mirror: place.mirror.clone(),
         url: place.blob(&blob.sha256),
         authorization: shown.as_ref().map(|shown| net::Authorization::new(shown.expose())),
     });
     Download {
-        label: format!("{} {}", image.name, blob.sha256.short()),
+        label: format!("{} {}", document.name, blob.sha256.short()),
         digest: blob.sha256,
         size: Some(blob.size),
         limit: blob.size,

@@ -2,7 +2,7 @@
 
 use crate::support::sandbox::Sandbox;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "lock",
     "fetch",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 15] = [
     "inspect",
     "export",
     "import",
+    "push",
+    "pull",
     "secrets",
     "store",
     "profile",

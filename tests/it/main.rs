@@ -41,6 +41,9 @@ mod pack;
 // Every version, runtime, endpoint and etcd.
 mod matrix;
 
+// Depots in a registry.
+mod artifact;
+
 // The main job on the real thing, from real repositories and a real registry.
 mod build;
 

@@ -49,7 +49,7 @@ fn archive() -> Vec<u8> {
 }
 
 /// Two roles that share packages, with everything that a bundle can hold.
-fn full() -> Workshop {
+pub fn full() -> Workshop {
     let mut workshop = Workshop::new();
     let (both, master) = ([Role::Master, Role::Worker], [Role::Master]);
     workshop.package("containerd", "1.4.13~ds1-1", "containerd", &both, &sample(1, 700_000));

@@ -14,7 +14,7 @@ use super::images::TestImage;
 /// A running registry.
 pub struct LocalRegistry {
     // Ended before its storage goes.
-    _daemon: Daemon,
+    daemon: Daemon,
     address: SocketAddr,
 }
 
@@ -57,12 +57,20 @@ impl LocalRegistry {
             let (_, rest) = log.split_once("listening on ")?;
             rest.split(['"', ',']).next()?.parse().ok()
         });
-        Some(Self { _daemon: daemon, address })
+        Some(Self { daemon, address })
     }
 
     /// `127.0.0.1:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// How many blobs were sent to it, by its own log.
+    pub fn uploads(&self) -> usize {
+        let finished = |line: &&str| {
+            ["response completed", "http.request.method=PUT", "/blobs/uploads/"].iter().all(|part| line.contains(part))
+        };
+        self.daemon.log().lines().filter(finished).count()
     }
 
     /// The base of a mirror: `http://127.0.0.1:port`.
