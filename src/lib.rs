@@ -64,6 +64,8 @@ pub mod inspect;
 pub mod transfer;
 
 pub mod artifact;
+
+pub mod bill;
 // On the machines.
 pub mod node;
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod diff;
 mod export;
 mod failure;
 mod fetch;
@@ -17,11 +18,13 @@ mod project;
 mod pull;
 mod push;
 mod render;
+mod sbom;
 mod schema;
 mod secrets;
 mod show;
 mod store;
 mod token;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -74,6 +77,9 @@ enum Command {
     Build(build::BuildArgs),
     Render(render::RenderArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Diff(diff::DiffArgs),
+    Sbom(sbom::SbomArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Push(push::PushArgs),
@@ -106,6 +112,9 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Build(args) => build::run(&args, global, output),
         Command::Render(args) => render::run(&args, global, output),
         Command::Inspect(args) => inspect::run(&args, global, output),
+        Command::Verify(args) => verify::run(&args, global, output),
+        Command::Diff(args) => diff::run(&args, global, output),
+        Command::Sbom(args) => sbom::run(&args, global, output),
         Command::Export(args) => export::run(&args, global, output),
         Command::Import(args) => import::run(&args, global, output),
         Command::Push(args) => push::run(&args, global, output),

@@ -2,13 +2,16 @@
 
 use crate::support::sandbox::Sandbox;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "lock",
     "fetch",
     "build",
     "render",
     "inspect",
+    "verify",
+    "diff",
+    "sbom",
     "export",
     "import",
     "push",

@@ -93,6 +93,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("lab", &["arch", "catalog", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"]),
     ("transfer", &["deliver", "digest", "exit", "input", "inspect", "pack", "render", "report", "store"]),
     ("artifact", &["deliver", "digest", "exit", "input", "inspect", "lock", "registry", "render", "report", "store"]),
+    ("bill", &["digest", "exit", "inspect", "lock", "pack"]),
     ("schema", &["catalog", "cluster", "kubernetes", "lock", "profile"]),
     // What connects the stages, and nobody else may know.
     (

@@ -41,6 +41,9 @@ mod pack;
 // Every version, runtime, endpoint and etcd.
 mod matrix;
 
+// What bundles and locks are made of.
+mod bill;
+
 // Depots in a registry.
 mod artifact;
 
