@@ -107,12 +107,16 @@ pub fn deliver(
     let staging = Staging::begin(out)?;
     staging.directory(&Path::new(PUBLIC).join(BUNDLES), 0o755)?;
     staging.directory(Path::new(SECRET), 0o700)?;
-    let written: Vec<Result<bool, DeliverError>> =
-        bundles.par_iter().map(|bundle| write_bundle(bundle, &staging, reporter)).collect();
+    // Together: a processor that is done with its bundles takes what is left.
+    let (written, blobs) = rayon::join(
+        || bundles.par_iter().map(|bundle| write_bundle(bundle, &staging, reporter)).collect::<Vec<_>>(),
+        || files.par_iter().map(|file| write_blob(file, &staging)).collect::<Vec<_>>(),
+    );
     let mut reused = 0;
     for was_there in written {
         reused += usize::from(was_there?);
     }
+    blobs.into_iter().collect::<Result<(), _>>()?;
     let mut public = Listed::default();
     for bundle in bundles {
         public.add(format!("{BUNDLES}/{}", bundle.file_name()), FileRecord::of_bundle(bundle))?;
@@ -126,11 +130,6 @@ pub fn deliver(
             }
             PublicContent::Blob(blob) => {
                 public.add(file.path.to_owned(), FileRecord::new(blob.size(), blob.digest(), origin))?;
-                let mut out = put(&staging, &below, &[], (0o755, 0o644))?;
-                let reader =
-                    blob.open().map_err(|source| DeliverError::Store { path: file.path.to_owned(), source })?;
-                io::copy(&mut BufReader::with_capacity(1 << 18, reader), &mut out)
-                    .map_err(DeliverError::io("write", &staging.path(&below)))?;
             }
         }
     }
@@ -161,16 +160,19 @@ fn of_node(seed: &NodeSeed<'_>, record: FileRecord) -> FileRecord {
     FileRecord { node, role, target, ..record }
 }
 
+/// Nothing outside of the directory, and nothing that the delivery writes itself.
+fn check_path(path: &str) -> Result<(), DeliverError> {
+    let sound = format!("/{path}").parse::<TargetPath>().is_ok() && !path.contains('\\');
+    if sound && path != MANIFEST && path != SUMS { Ok(()) } else { Err(DeliverError::Path { path: path.to_owned() }) }
+}
+
 /// Records by path, each path once and sound.
 #[derive(Default)]
 struct Listed(BTreeMap<String, FileRecord>);
 
 impl Listed {
     fn add(&mut self, path: String, record: FileRecord) -> Result<(), DeliverError> {
-        let sound = format!("/{path}").parse::<TargetPath>().is_ok() && !path.contains('\\');
-        if !sound || path == MANIFEST || path == SUMS {
-            return Err(DeliverError::Path { path });
-        }
+        check_path(&path)?;
         if self.0.contains_key(&path) {
             return Err(DeliverError::Twice { path });
         }
@@ -197,6 +199,18 @@ fn put(staging: &Staging, path: &str, bytes: &[u8], modes: (u32, u32)) -> Result
     let mut file = staging.file(path, file_mode)?;
     file.write_all(bytes).map_err(DeliverError::io("write", &staging.path(path)))?;
     Ok(file)
+}
+
+/// Copies a blob into the new directory, proving it on the way.
+fn write_blob(file: &PublicFile<'_>, staging: &Staging) -> Result<(), DeliverError> {
+    let PublicContent::Blob(blob) = file.content else { return Ok(()) };
+    check_path(file.path)?;
+    let below = format!("{PUBLIC}/{}", file.path);
+    let reader = blob.open().map_err(|source| DeliverError::Store { path: file.path.to_owned(), source })?;
+    let mut out = put(staging, &below, &[], (0o755, 0o644))?;
+    io::copy(&mut BufReader::with_capacity(1 << 18, reader), &mut out)
+        .map_err(DeliverError::io("write", &staging.path(&below)))?;
+    Ok(())
 }
 
 /// Puts a bundle's file into the new directory; says whether the former delivery had it.

@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::error::DeliverError;
-use super::manifest::{KIND, MANIFEST, PUBLIC, SECRET};
+use super::manifest::{BUNDLES, KIND, MANIFEST, PUBLIC, SECRET};
 
 /// A manifest of more bytes than this is not one of ours.
 const MOST_MANIFEST: u64 = 64 << 20;
@@ -109,6 +110,10 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        // The former bundles go first, at the same time: freeing a large file takes as long as a third of writing it.
+        let bundles = fs::read_dir(self.new.join(PUBLIC).join(BUNDLES)).into_iter().flatten().flatten();
+        let bundles: Vec<PathBuf> = bundles.map(|entry| entry.path()).collect();
+        bundles.par_iter().for_each(|bundle| drop(fs::remove_file(bundle)));
         // Nobody waits for the outcome: what stays is removed by the next delivery.
         let _ = fs::remove_dir_all(&self.new);
     }

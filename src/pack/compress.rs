@@ -24,7 +24,7 @@ const DEFLATE: &str = "zlib-rs 0.6.8";
 const JOB: u32 = 8 << 20;
 
 /// The same for what was compressed before, where a job gains nothing by its size and costs memory by it.
-const DENSE_JOB: u32 = 2 << 20;
+const DENSE_JOB: u32 = 1 << 20;
 
 /// Binary logarithm of the number of entries in zstd's hash table at level 10; zstd itself takes 22 or more.
 const HASH_LOG: u32 = 21;

@@ -89,7 +89,7 @@ pub fn pack(
     reporter: &dyn Reporter,
 ) -> Result<Vec<Bundle>, PackError> {
     let workers = Workers::new(options.jobs)?;
-    let programs = programs(roles, options)?;
+    let programs = programs(roles, options, Some(store))?;
     let mut plans = Vec::new();
     for files in roles {
         plans.push((files, plan(files, lock, fetched, &programs)?));
@@ -139,7 +139,7 @@ pub fn check(
 ) -> Result<(), PackError> {
     let one = Workers::new(Some(NonZeroUsize::MIN))?;
     let two = Workers::new(options.jobs.filter(|jobs| *jobs > NonZeroUsize::MIN).or(NonZeroUsize::new(2)))?;
-    let programs = programs(roles, options)?;
+    let programs = programs(roles, options, None)?;
     let mut checked: Vec<Digest> = Vec::new();
     for (files, bundle) in roles.iter().zip(bundles) {
         let plan = plan(files, lock, fetched, &programs)?;
@@ -173,12 +173,16 @@ pub(crate) fn decode<'r>(reader: impl Read + 'r, format: Format) -> io::Result<B
     })
 }
 
-fn programs(roles: &[RoleFiles], options: &PackOptions) -> Result<BTreeMap<Arch, Program>, PackError> {
+fn programs(
+    roles: &[RoleFiles],
+    options: &PackOptions,
+    store: Option<&Store>,
+) -> Result<BTreeMap<Arch, Program>, PackError> {
     let mut programs = BTreeMap::new();
     for arch in roles.iter().map(|files| files.target.arch) {
         if let Entry::Vacant(vacant) = programs.entry(arch) {
             let path = options.programs.get(&arch).ok_or(PackError::NoProgram { arch })?;
-            vacant.insert(Program::read(path, arch)?);
+            vacant.insert(Program::read(path, arch, store)?);
         }
     }
     Ok(programs)

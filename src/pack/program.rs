@@ -1,11 +1,15 @@
 //! khimg's own program, which goes into every bundle and must run on nodes with any C library or none.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use super::error::PackError;
 use crate::arch::Arch;
 use crate::digest::Digest;
+use crate::store::{Stamp, Store};
 
 /// Size of an ELF-64 file header (gABI, "ELF header").
 const HEADER: usize = 64;
@@ -16,6 +20,18 @@ const INTERPRETER: u32 = 3;
 /// More of a program than this is not looked at: linkers put the program headers right behind the file header.
 const LOOKED_AT: u64 = 64 << 10;
 
+/// Kind of the store's memo: path → [`Record`].
+const MEMO: &str = "program-v1";
+
+/// A program's file, and what was read of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    stamp: Stamp,
+    sha256: Digest,
+    size: u64,
+}
+
 /// A khimg program that was read once, so that its digest is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -25,18 +41,31 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Reads the program at `path`, which is to run on nodes of this architecture.
-    pub(crate) fn read(path: &Path, arch: Arch) -> Result<Self, PackError> {
+    /// Reads the program at `path`, which is to run on nodes of this architecture; its digest only where `store` does not remember
+    /// that of the very same file. Whoever packs it proves it once more.
+    pub(crate) fn read(path: &Path, arch: Arch, store: Option<&Store>) -> Result<Self, PackError> {
         let failed = |source| PackError::Program { path: path.to_owned(), source };
         let mut begin = Vec::new();
-        let file = crate::input::open(path).map_err(failed)?;
-        file.take(LOOKED_AT).read_to_end(&mut begin).map_err(failed)?;
+        let mut file = crate::input::open(path).map_err(failed)?;
+        let stamp = Stamp::of(&file.metadata().map_err(failed)?);
+        (&file).take(LOOKED_AT).read_to_end(&mut begin).map_err(failed)?;
         match judge(&begin, arch) {
             Linkage::Static => {}
             Linkage::Dynamic => return Err(PackError::Dynamic { path: path.to_owned(), arch }),
             Linkage::Foreign => return Err(PackError::Foreign { path: path.to_owned(), arch }),
         }
-        let (sha256, size) = crate::input::open(path).and_then(Digest::of_reader).map_err(failed)?;
+        let memory = |source| PackError::Store { layer: "khimg".to_owned(), source };
+        let key = Digest::of(path.as_os_str().as_bytes());
+        if let Some(store) = store
+            && let Some(Record { sha256, size, .. }) =
+                store.record(MEMO, &key).map_err(memory)?.filter(|known: &Record| known.stamp == stamp)
+        {
+            return Ok(Self { path: path.to_owned(), sha256, size });
+        }
+        let (sha256, size) = file.rewind().and_then(|()| Digest::of_reader(file)).map_err(failed)?;
+        if let Some(store) = store {
+            store.keep_record(MEMO, &key, &Record { stamp, sha256, size }).map_err(memory)?;
+        }
         Ok(Self { path: path.to_owned(), sha256, size })
     }
 

@@ -28,7 +28,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    fn of(found: &Metadata) -> Self {
+    /// Of the file with this metadata.
+    pub fn of(found: &Metadata) -> Self {
         Self {
             device: found.dev(),
             inode: found.ino(),
