@@ -84,6 +84,9 @@ const CHECKS: [(&str, Judge); 8] = [
     ("clock", clock),
 ];
 
+/// Those that only matter where pods run.
+const FOR_PODS: [&str; 4] = ["swap", "cgroup", "modules", "sysctl"];
+
 /// Looks at this machine.
 pub fn check() -> Vec<Finding> {
     judge(&Facts::gather())
@@ -91,8 +94,11 @@ pub fn check() -> Vec<Finding> {
 
 /// Judges facts. Pure.
 pub fn judge(facts: &Facts) -> Vec<Finding> {
+    // On a balancer or a member of an external etcd no pod runs.
+    let has_pods = !matches!(facts.role, Some(Role::Lb | Role::Etcd));
     CHECKS
         .iter()
+        .filter(|(check, _)| has_pods || !FOR_PODS.contains(check))
         .map(|(check, judge)| {
             let (verdict, message, hint) = judge(facts);
             Finding { check, verdict, message, hint }
@@ -236,6 +242,9 @@ mod tests {
     #[test]
     fn each_cause_is_named_alone() {
         assert_eq!(failing(&Facts { memory: 1_000_000, ..sound() }), ["memory"]);
+        for role in [Role::Lb, Role::Etcd] {
+            assert_eq!(failing(&Facts { modules: Vec::new(), role: Some(role), ..sound() }), [""; 0]);
+        }
         assert_eq!(failing(&Facts { memory: 1_000_000, role: Some(Role::Worker), ..sound() }), [""; 0]);
         assert_eq!(failing(&Facts { swaps: vec!["/dev/sda2".to_owned()], ..sound() }), ["swap"]);
         assert_eq!(failing(&Facts { controllers: vec!["cpu".to_owned()], ..sound() }), ["cgroup"]);

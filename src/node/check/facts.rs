@@ -7,7 +7,9 @@ use std::path::Path;
 use super::{MODULES, SYSCTLS};
 use crate::clock;
 use crate::cluster::{KubernetesVersion, Role};
+use crate::node::kubeconfig::KUBELET;
 use crate::node::state::{STATE, State};
+use crate::render::node_file::ETCD_DATA;
 use crate::render::{CA_PATH, NodeFile, node_file};
 
 /// Facts of a machine, for the checks. What cannot be read is empty.
@@ -15,7 +17,7 @@ use crate::render::{CA_PATH, NodeFile, node_file};
 pub struct Facts {
     /// What it is for, if it is a node of a cluster.
     pub role: Option<Role>,
-    /// Whether Kubernetes was set up here already.
+    /// Whether Kubernetes, or an external etcd, was set up here already.
     pub is_formed: bool,
     /// Whether `khimg node up` is at work here, which has a port of its own.
     pub is_answering: bool,
@@ -54,7 +56,7 @@ impl Facts {
         let all = text("/proc/cgroups");
         Self {
             role: node.as_ref().map(|node| node.role),
-            is_formed: Path::new("/etc/kubernetes/kubelet.conf").exists(),
+            is_formed: Path::new(KUBELET).exists() || Path::new(ETCD_DATA).join("member").exists(),
             is_answering: State::at(Path::new(STATE)).is_up(),
             kubernetes: node.as_ref().and_then(|node| node.kubernetes),
             memory: memory(&text("/proc/meminfo")),
