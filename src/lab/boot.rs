@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::LabError;
@@ -12,6 +13,7 @@ use super::interrupt::Interrupt;
 use super::machine::Machine;
 use super::record::Lab;
 use super::{cgroup, disk, enter, network, program};
+use crate::clock;
 
 /// How long systemd may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,9 +45,20 @@ pub(super) fn on(lab: &Lab, name: &str, interrupt: &Interrupt) -> Result<(), Lab
     disk::attach(lab, name)?;
     network::plug(&lab.place, index, machine)?;
     let entrances = cgroup::make(&lab.place, name)?;
+    let mark = power_mark(lab, name);
+    fs::write(&mark, clock::now().to_string()).map_err(LabError::io("write", &mark))?;
     let mut nspawn = spawn(lab, index, machine, &entrances)?;
     let leader = wait_for_systemd(lab, name, &mut nspawn, interrupt)?;
     open_controllers(leader)
+}
+
+/// Since when the node has had power, if it ever had.
+pub(super) fn powered(lab: &Lab, name: &str) -> Option<Timestamp> {
+    fs::read_to_string(power_mark(lab, name)).ok()?.parse().ok()
+}
+
+fn power_mark(lab: &Lab, name: &str) -> PathBuf {
+    lab.place.node(name).join("powered")
 }
 
 /// Takes the node's power: no process of it runs another instruction, and no frame leaves it. Its disk stays as it is.
@@ -77,7 +90,11 @@ fn spawn(lab: &Lab, index: usize, machine: &Machine, entrances: &[PathBuf]) -> R
     let log = opened.map_err(LabError::io("open", &console))?;
     let again = log.try_clone().map_err(LabError::io("open", &console))?;
     let mut command = program::command("sh");
-    command.args(["-c", ENTER_CGROUPS, "sh"]).args(entrances).args(["--", "systemd-nspawn"]);
+    command.args(["-c", ENTER_CGROUPS, "sh"]).args(entrances);
+    // nspawn shall find itself in the node's network, not join it late: the /sys that it mounts shows the interfaces of the
+    // namespace in which it is then, and cloud-init looks for them there.
+    let namespace = network::path(&lab.place.node_namespace(&machine.name));
+    command.args(["--", "nsenter"]).arg(format!("--net={}", namespace.display())).args(["--", "systemd-nspawn"]);
     // Everything that Kubernetes needs of a machine, and nspawn takes away by default.
     command.env("SYSTEMD_SECCOMP", "0").env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes");
     command.args(["--quiet", "--boot", "--settings=no", "--register=no", "--keep-unit", "--console=read-only"]);
@@ -86,8 +103,6 @@ fn spawn(lab: &Lab, index: usize, machine: &Machine, entrances: &[PathBuf]) -> R
     command.args(["--capability=all", "--drop-capability=CAP_SYS_TIME"]);
     command.arg(format!("--machine={}", lab.place.machine(index))).arg(format!("--hostname={}", machine.name));
     command.arg(format!("--directory={}", lab.root(&machine.name).display()));
-    let namespace = network::path(&lab.place.node_namespace(&machine.name));
-    command.arg(format!("--network-namespace-path={}", namespace.display()));
     command.arg(format!("--bind-ro={}:{DEPOT}", escaped(&lab.place.depot())));
     for (from, to) in disk::plain_directories(lab, &machine.name) {
         command.arg(format!("--bind={}:{to}", escaped(&from)));

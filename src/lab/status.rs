@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::LabError;
 use super::machine::Machine;
 use super::record::Lab;
-use super::{enter, network};
+use super::{boot, enter, network};
 use crate::cluster::Role;
 
 /// Where stage 0 says how far it is, below a node's root.
@@ -71,24 +72,76 @@ fn ask(lab: &Lab, node: &str) -> (bool, String) {
     }
     let asked = enter::output(lab, node, &["khimg", "node", "status", "--json"]);
     let said: Option<Value> = asked.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok());
-    said.map_or_else(|| (false, "does not say".to_owned()), |said| judge(&said))
+    let powered = boot::powered(lab, node).unwrap_or_default();
+    said.map_or_else(|| (false, "does not say".to_owned()), |said| judge(&said, powered))
 }
 
-/// What `khimg node status --json` means.
-fn judge(said: &Value) -> (bool, String) {
-    let Some(last) = said.get("last").filter(|last| last.is_object()) else {
-        return (false, "installing".to_owned());
+/// What `khimg node status --json` means on a node that has had power since `powered`.
+fn judge(said: &Value, powered: Timestamp) -> (bool, String) {
+    let part = |name: &str| said.get(name).filter(|part| part.is_object());
+    let Some(cluster) = part("cluster") else {
+        let Some(last) = part("last") else { return (false, "installing".to_owned()) };
+        let (command, step) = (text(last, "command").unwrap_or_default(), text(last, "step").unwrap_or_default());
+        let state = match text(last, "phase").as_deref() {
+            Some("failed") => format!("{command} failed: {}", reason(last)),
+            Some("done") => "installed".to_owned(),
+            _ => format!("{command}: {step}"),
+        };
+        return (false, state);
     };
-    let word = |key: &str| text(last, key).unwrap_or_default();
-    let (command, phase, step) = (word("command"), word("phase"), word("step"));
-    let reason = last.get("reason").and_then(|reasons| reasons.get(0)).and_then(Value::as_str);
-    match (phase.as_str(), reason) {
-        ("done", _) => (true, format!("{command} done")),
-        ("failed", Some(reason)) => (false, format!("{command} failed: {reason}")),
-        _ => (false, format!("{command}: {step}")),
+    let step = text(cluster, "step").unwrap_or_default();
+    let since = text(cluster, "since").and_then(|since| since.parse::<Timestamp>().ok());
+    match text(cluster, "phase").as_deref() {
+        // What it said before it lost its power says nothing.
+        _ if since.is_none_or(|since| since < powered) => (false, "starting again".to_owned()),
+        Some("ready") => (true, "ready".to_owned()),
+        Some("waiting") => (false, format!("{step}: waiting for {}", text(cluster, "waitingFor").unwrap_or_default())),
+        Some("retrying") => (false, format!("{step}: {}", reason(cluster))),
+        _ => (false, step),
     }
+}
+
+fn reason(part: &Value) -> String {
+    let reasons = part.get("reason").and_then(Value::as_array);
+    let reasons = reasons.into_iter().flatten().filter_map(Value::as_str);
+    reasons.collect::<Vec<_>>().join(": ")
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judged(said: Value) -> (bool, String) {
+        judge(&said, "2026-01-01T00:00:10Z".parse().expect("a time"))
+    }
+
+    #[test]
+    fn says_how_far_a_node_is() {
+        let no = |state: &str| (false, state.to_owned());
+        assert_eq!(judged(json!({"last": null, "cluster": null})), no("installing"));
+        let last = |phase: &str| json!({"command": "install", "phase": phase, "step": "units", "reason": ["a", "b"]});
+        assert_eq!(judged(json!({"last": last("working")})), no("install: units"));
+        assert_eq!(judged(json!({"last": last("failed")})), no("install failed: a: b"));
+        assert_eq!(judged(json!({"last": last("done")})), no("installed"));
+        let cluster = |phase: &str, second: u8| {
+            json!({"last": last("done"), "cluster": {"phase": phase, "step": "join", "waitingFor": "the API",
+                "reason": ["a", "b"], "since": format!("2026-01-01T00:00:{second:02}Z")}})
+        };
+        assert_eq!(judged(cluster("working", 11)), no("join"));
+        assert_eq!(judged(cluster("waiting", 11)), no("join: waiting for the API"));
+        assert_eq!(judged(cluster("retrying", 11)), no("join: a: b"));
+        assert_eq!(judged(cluster("ready", 11)), (true, "ready".to_owned()));
+    }
+
+    #[test]
+    fn what_a_node_said_before_a_power_cut_does_not_count() {
+        let cluster = json!({"phase": "ready", "step": "ready", "since": "2026-01-01T00:00:09Z"});
+        assert_eq!(judged(json!({"cluster": cluster})), (false, "starting again".to_owned()));
+    }
 }

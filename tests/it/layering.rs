@@ -90,7 +90,10 @@ const MODULES: &[(&str, &[&str])] = &[
             "secrets",
         ],
     ),
-    ("lab", &["arch", "catalog", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"]),
+    (
+        "lab",
+        &["arch", "catalog", "clock", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"],
+    ),
     ("transfer", &["deliver", "digest", "exit", "input", "inspect", "pack", "render", "report", "store"]),
     ("artifact", &["deliver", "digest", "exit", "input", "inspect", "lock", "registry", "render", "report", "store"]),
     ("bill", &["digest", "exit", "inspect", "lock", "pack"]),
