@@ -72,7 +72,7 @@ pub enum RenderError {
         /// The role.
         role: Role,
     },
-    /// The lock lacks an image.
+    /// The lock lacks an image that nodes of the target will run.
     #[error("the lock holds no {image} image for {target}")]
     NoImage {
         /// Last element of the image's name.
@@ -180,9 +180,10 @@ impl Explain for RenderError {
             Self::UnknownLayer { .. } => Some("`khimg overlay list` shows the layers that exist".to_owned()),
             Self::NoProfile { .. } => Some("`khimg profile list` shows the profiles that exist".to_owned()),
             Self::UnknownNode { known, .. } => Some(format!("its nodes are {}", known.join(", "))),
-            Self::NotLocked { .. } | Self::NoImage { .. } | Self::TwoImages { .. } => {
-                Some("run: khimg lock".to_owned())
-            }
+            Self::NotLocked { .. } | Self::TwoImages { .. } => Some("run: khimg lock".to_owned()),
+            Self::NoImage { image, .. } => Some(format!(
+                "run: khimg lock; a catalogue of your own must name an image {image} in a component of the role"
+            )),
             Self::Kubeadm(KubeadmError::NoImage { .. }) => Some("run: khimg lock".to_owned()),
             Self::UnknownVersion { .. } => Some("choose another version in the cluster file".to_owned()),
             Self::PodNetwork { .. } => Some("enlarge `network.podSubnet`, or choose another `network.cni`".to_owned()),

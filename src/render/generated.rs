@@ -75,7 +75,7 @@ pub(super) fn files(
     files.public(CA_PATH, &secrets.ca.certificate, "the cluster's PKI")?;
 
     if let Some(version) = version {
-        let images = images::for_kubeadm(names, cluster.target_of(node))?;
+        let images = images::for_kubeadm(names, node.role, cluster.network.dns, cluster.target_of(node))?;
         let settings = Settings { cluster, version, images: &images, cni_bin, secrets };
         if node.role == Role::Master {
             files.secret(INIT_PATH, &settings.init(node)?, "kubeadm's configuration")?;

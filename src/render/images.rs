@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::RenderError;
-use crate::cluster::{Role, Target};
+use crate::cluster::{Dns, Role, Target};
 use crate::inventory::Inventory;
 use crate::kubernetes::kubeadm::{ImageName, Images};
 
@@ -22,12 +22,28 @@ pub(super) fn of_role(inventory: &Inventory, role: Role, target: &Target) -> Res
     Ok(names)
 }
 
-/// The same as kubeadm wants them.
-pub(super) fn for_kubeadm(names: &Names, target: &Target) -> Result<Images, RenderError> {
+/// What the control plane's static pods run, beside etcd.
+const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// The same as kubeadm wants them. Whatever a node of `role` will run is there, so that no node ever looks for an image that
+/// its bundle does not have.
+pub(super) fn for_kubeadm(names: &Names, role: Role, dns: Dns, target: &Target) -> Result<Images, RenderError> {
     let missing = |image| RenderError::NoImage { image, target: target.clone() };
-    let kube_proxy = names.get("kube-proxy").ok_or_else(|| missing("kube-proxy"))?;
+    let proxy = names.get("kube-proxy").ok_or_else(|| missing("kube-proxy"))?;
+    let ImageName { repository, tag } = split(proxy).ok_or_else(|| missing("kube-proxy"))?;
+    if role == Role::Master {
+        // kubeadm writes these names by itself: all of one repository and one version.
+        let found = |name: &str| names.get(name).is_some_and(|full| *full == format!("{repository}/{name}:{tag}"));
+        if let Some(name) = CONTROL_PLANE.into_iter().find(|name| !found(name)) {
+            return Err(missing(name));
+        }
+    }
+    // Its pods may be put on any node.
+    if dns == Dns::Coredns && !names.contains_key("coredns") {
+        return Err(missing("coredns"));
+    }
     Ok(Images {
-        repository: split(kube_proxy).ok_or_else(|| missing("kube-proxy"))?.repository,
+        repository,
         etcd: names.get("etcd").and_then(|name| split(name)),
         coredns: names.get("coredns").and_then(|name| split(name)),
         pause: names.get("pause").cloned().ok_or_else(|| missing("pause"))?,

@@ -1,6 +1,7 @@
 //! The main job on the real thing: `khimg build` from real repositories and a real registry.
 
 mod airgap;
+mod closed;
 mod faults;
 mod images;
 mod interrupted;
