@@ -47,7 +47,7 @@ pub enum LabCommand {
 ///
 /// Each node is a systemd-nspawn container with a disk and a network cable of its own: real systemd, cloud-init, containerd
 /// and Kubernetes from the bundles and seeds of dist/, which are not changed. The nodes see each other and nothing else; no
-/// packet leaves this machine. Needs root, and Debian's packages e2fsprogs, iproute2, mmdebstrap and systemd-container.
+/// packet leaves this machine, unless you say --outside. Needs root, and Debian's packages e2fsprogs, iproute2, mmdebstrap and systemd-container.
 ///
 /// What differs from real machines: the kernel is this machine's; nodes cannot set its clock; the kubelet and containerd use
 /// the cgroup driver cgroupfs; the kubelet starts though this machine may have swap; there is no boot loader, no udev.
@@ -71,6 +71,10 @@ pub struct UpArgs {
     /// Size of each node's disk in GiB; it takes only what is written
     #[arg(long, value_name = "GIB", default_value_t = 20, value_parser = clap::value_parser!(u64).range(4..=1024))]
     disk: u64,
+
+    /// Open a way out of the lab, for nodes that have a gateway (needs slirp4netns and nftables)
+    #[arg(long)]
+    outside: bool,
 
     /// Return as soon as all nodes have power
     #[arg(long)]
@@ -205,6 +209,7 @@ fn up(args: &UpArgs, global: &Global, output: &Output) -> Result<(), Failure> {
         only: args.only.clone(),
         without: args.without.clone(),
         disk: args.disk << 30,
+        outside: args.outside,
     };
     let catalog = catalog::load(None)?;
     let reporter = output.reporter();

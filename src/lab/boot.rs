@@ -33,9 +33,6 @@ const LEFTOVERS: &str = "/run/systemd/nspawn/propagate";
 /// More nodes than any lab has.
 pub(super) const MOST_NODES: usize = 256;
 
-/// Moves itself into the cgroups named first, as far as `--`, and becomes the program after it.
-const ENTER_CGROUPS: &str = r#"while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; exec "$@""#;
-
 /// Gives the node power and waits until its systemd runs.
 pub(super) fn on(lab: &Lab, name: &str, interrupt: &Interrupt) -> Result<(), LabError> {
     let (index, machine) = lab.machine(name)?;
@@ -89,12 +86,11 @@ fn spawn(lab: &Lab, index: usize, machine: &Machine, entrances: &[PathBuf]) -> R
     let opened = File::options().create(true).append(true).open(&console);
     let log = opened.map_err(LabError::io("open", &console))?;
     let again = log.try_clone().map_err(LabError::io("open", &console))?;
-    let mut command = program::command("sh");
-    command.args(["-c", ENTER_CGROUPS, "sh"]).args(entrances);
+    let mut command = cgroup::command_in(entrances, "nsenter");
     // nspawn shall find itself in the node's network, not join it late: the /sys that it mounts shows the interfaces of the
     // namespace in which it is then, and cloud-init looks for them there.
     let namespace = network::path(&lab.place.node_namespace(&machine.name));
-    command.args(["--", "nsenter"]).arg(format!("--net={}", namespace.display())).args(["--", "systemd-nspawn"]);
+    command.arg(format!("--net={}", namespace.display())).args(["--", "systemd-nspawn"]);
     // Everything that Kubernetes needs of a machine, and nspawn takes away by default.
     command.env("SYSTEMD_SECCOMP", "0").env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes");
     command.args(["--quiet", "--boot", "--settings=no", "--register=no", "--keep-unit", "--console=read-only"]);

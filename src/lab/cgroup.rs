@@ -5,19 +5,23 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::LabError;
-use super::mounts;
 use super::place::Place;
+use super::{mounts, program};
 
 /// How long processes may take to end once they are killed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a cgroup is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// Moves itself into the cgroups named first, as far as `--`, and becomes the program after it.
+const ENTER: &str = r#"while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; exec "$@""#;
 
 /// One hierarchy of cgroups.
 #[derive(Debug, Clone)]
@@ -66,6 +70,13 @@ pub(super) fn make(place: &Place, node: &str) -> Result<Vec<PathBuf>, LabError> 
         entrances.push(own.join("cgroup.procs"));
     }
     Ok(entrances)
+}
+
+/// A command that is in the cgroups of `entrances` before it does anything.
+pub(super) fn command_in(entrances: &[PathBuf], program: &str) -> Command {
+    let mut command = program::command("sh");
+    command.args(["-c", ENTER, "sh"]).args(entrances).args(["--", program]);
+    command
 }
 
 /// A cpuset of version 1 is born empty and admits no process until it has processors and memory.

@@ -23,6 +23,7 @@ mod kernel;
 mod machine;
 mod mounts;
 mod network;
+mod outside;
 mod place;
 mod program;
 mod record;

@@ -117,6 +117,11 @@ pub(super) fn isolated(place: &Place, index: usize) -> bool {
         .is_ok_and(|text| text.contains(&format!(" {}@", port(index))))
 }
 
+/// Whether the lab's namespace sends what it cannot place to `interface`.
+pub(super) fn has_route(place: &Place, interface: &str) -> bool {
+    ip(&["-n", &place.namespace(), "route", "show", "default", "dev", interface]).is_ok_and(|text| !text.is_empty())
+}
+
 /// Delays every frame that a node sends or receives; 0 ends it.
 pub(super) fn delay(place: &Place, index: usize, machine: &Machine, milliseconds: u32) -> Result<(), LabError> {
     let ends = [(place.namespace(), port(index)), (place.node_namespace(&machine.name), machine.interface.clone())];

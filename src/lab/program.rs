@@ -38,9 +38,10 @@ fn exists(program: &str) -> bool {
     PATH.split(':').any(|directory| Path::new(directory).join(program).is_file())
 }
 
-/// Everything is there that a lab calls.
-pub(super) fn check() -> Result<(), LabError> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !exists(program)).collect();
+/// Everything is there that a lab calls, `further` programs too.
+pub(super) fn check(further: &[(&'static str, &'static str)]) -> Result<(), LabError> {
+    let needed = NEEDED.iter().chain(further);
+    let missing: Vec<_> = needed.filter(|(program, _)| !exists(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use super::machine::{self, SEED};
 use super::place::{self, Place};
 use super::record::{Lab, Record, VERSION};
 use super::status::{NodeStatus, status};
-use super::{base, boot, down, kernel, network, program};
+use super::{base, boot, down, kernel, network, outside, program};
 use crate::catalog::Catalog;
 use crate::deliver::manifest::{PUBLIC, SECRET};
 use crate::report::{Event, Reporter};
@@ -38,6 +38,8 @@ pub struct UpOptions {
     pub without: Vec<String>,
     /// Size of each node's disk in bytes.
     pub disk: u64,
+    /// Whether there is a way out of the lab, for nodes that have a gateway.
+    pub outside: bool,
 }
 
 /// Makes a lab and gives its nodes power. What they do from then on, they do by themselves.
@@ -53,7 +55,7 @@ pub fn up(
     if !getuid().is_root() {
         return Err(LabError::NotRoot);
     }
-    program::check()?;
+    program::check(if options.outside { outside::NEEDED } else { &[] })?;
     let place = Place::new(&options.labs, &options.name)?;
     let _exclusive = place.lock()?;
     if place.directory().exists() {
@@ -132,6 +134,9 @@ fn make(
         }
     }
     network::make(&lab.place, &lab.record.addresses)?;
+    if options.outside {
+        outside::open(&lab.place)?;
+    }
     reporter.report(Event::Stage { name: "power on" });
     for name in powered {
         interrupt.check()?;
