@@ -67,7 +67,7 @@ pub async fn pull(
             other => return Err(foreign(&format!("it holds something of the type {other:?}"))),
         }
     }
-    wanted.sort_by(|(_, a), (_, b)| a.digest.cmp(&b.digest));
+    wanted.sort_by_key(|(_, layer)| layer.digest);
     wanted.dedup_by(|(_, a), (_, b)| a.digest == b.digest);
     let (name, places) = (reference.to_string(), std::slice::from_ref(&reference.place));
     let one = async |(manifest, layer): &(Digest, Descriptor)| -> Result<usize, ArtifactError> {

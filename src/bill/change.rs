@@ -81,11 +81,11 @@ pub fn changes(from: &[Bill], to: &[Bill]) -> Vec<Change> {
     changes
 }
 
+/// A value before and after.
+type Pair<V> = (Option<V>, Option<V>);
+
 /// Both values of every key whose values differ.
-fn paired<K: Ord + Clone, V: PartialEq + Clone>(
-    from: &BTreeMap<K, V>,
-    to: &BTreeMap<K, V>,
-) -> Vec<(K, (Option<V>, Option<V>))> {
+fn paired<K: Ord + Clone, V: PartialEq + Clone>(from: &BTreeMap<K, V>, to: &BTreeMap<K, V>) -> Vec<(K, Pair<V>)> {
     let keys: BTreeSet<&K> = from.keys().chain(to.keys()).collect();
     let pair = |key: &K| (key.clone(), (from.get(key).cloned(), to.get(key).cloned()));
     keys.into_iter().map(pair).filter(|(_, (from, to))| from != to).collect()
