@@ -12,11 +12,12 @@
 
 mod disc;
 mod error;
+mod former;
 pub mod manifest;
 mod restore;
 mod swap;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -28,9 +29,10 @@ use crate::digest::Digest;
 use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
-use crate::store::Verified;
+use crate::store::{Store, Verified};
 pub use disc::{DISC, NodeDisc};
 pub use error::DeliverError;
+use former::Former;
 use manifest::{BUNDLES, MANIFEST, PUBLIC, SECRET, SUMS};
 pub use manifest::{FileRecord, Manifest, Origin};
 pub use restore::{Restored, restore};
@@ -87,12 +89,13 @@ pub struct Delivery {
 impl Delivery {
     /// How many nodes have a seed.
     pub fn seeded_nodes(&self) -> usize {
-        let nodes: std::collections::BTreeSet<_> = self.secret.files.values().map(|file| &file.node).collect();
+        let nodes: BTreeSet<_> = self.secret.files.values().map(|file| &file.node).collect();
         nodes.len()
     }
 }
 
-/// Writes everything to a new directory and puts it at `out` in one step, in place of a former delivery.
+/// Writes everything to a new directory and puts it at `out` in one step, in place of a former delivery. The bundles of that
+/// one go to `store`, where the next delivery finds what has not changed.
 ///
 /// # Errors
 /// A place that holds something else, a bundle whose layers were damaged in the store, and whatever the disk refuses; in each
@@ -102,19 +105,23 @@ pub fn deliver(
     seeds: &[NodeSeed<'_>],
     files: &[PublicFile<'_>],
     out: &Path,
+    store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<Delivery, DeliverError> {
     let staging = Staging::begin(out)?;
+    let mut former = Former::at(staging.place(), store);
     staging.directory(&Path::new(PUBLIC).join(BUNDLES), 0o755)?;
     staging.directory(Path::new(SECRET), 0o700)?;
     // Together: a processor that is done with its bundles takes what is left.
     let (written, blobs) = rayon::join(
-        || bundles.par_iter().map(|bundle| write_bundle(bundle, &staging, reporter)).collect::<Vec<_>>(),
+        || bundles.par_iter().map(|bundle| write_bundle(bundle, &staging, &former, reporter)).collect::<Vec<_>>(),
         || files.par_iter().map(|file| write_blob(file, &staging)).collect::<Vec<_>>(),
     );
-    let mut reused = 0;
-    for was_there in written {
-        reused += usize::from(was_there?);
+    let mut taken_over = BTreeSet::new();
+    for (bundle, was_there) in bundles.iter().zip(written) {
+        if was_there? {
+            taken_over.insert(bundle.file_name());
+        }
     }
     blobs.into_iter().collect::<Result<(), _>>()?;
     let mut public = Listed::default();
@@ -150,8 +157,15 @@ pub fn deliver(
     }
     let public = close(&staging, PUBLIC, public, (0o755, 0o644))?;
     let secret = close(&staging, SECRET, secret, (0o700, 0o600))?;
-    let path = staging.commit()?;
-    Ok(Delivery { path, public, secret, reused })
+    staging.commit()?;
+    for bundle in bundles.iter().filter(|bundle| !taken_over.contains(&bundle.file_name())) {
+        let name = bundle.file_name();
+        former.retire(&name, &staging.replaced(&format!("{PUBLIC}/{BUNDLES}/{name}")));
+    }
+    staging.clear();
+    let path = staging.place().to_path_buf();
+    former.remember(bundles, &path.join(PUBLIC).join(BUNDLES));
+    Ok(Delivery { path, public, secret, reused: taken_over.len() })
 }
 
 /// The record as that of one node.
@@ -214,28 +228,36 @@ fn write_blob(file: &PublicFile<'_>, staging: &Staging) -> Result<(), DeliverErr
 }
 
 /// Puts a bundle's file into the new directory; says whether the former delivery had it.
-fn write_bundle(bundle: &Bundle, staging: &Staging, reporter: &dyn Reporter) -> Result<bool, DeliverError> {
+fn write_bundle(
+    bundle: &Bundle,
+    staging: &Staging,
+    former: &Former<'_>,
+    reporter: &dyn Reporter,
+) -> Result<bool, DeliverError> {
     let name = bundle.file_name();
     let below = format!("{PUBLIC}/{BUNDLES}/{name}");
-    if take_over(bundle, &staging.previous(&below), &staging.path(&below)) {
+    if take_over(bundle, former, &staging.previous(&below), &staging.path(&below)) {
         reporter.report(Event::Skipped { label: format!("deliver {name}"), reason: "it is there already".to_owned() });
         return Ok(true);
     }
     let task = report::next_task();
     reporter.report(Event::Started { task, label: format!("deliver {name}"), total: Some(bundle.size) });
-    let result = copy_bundle(bundle, staging, &below);
+    let result = copy_bundle(bundle, staging, former, &below);
     reporter.report(Event::Finished { task });
     result.map(|()| false)
 }
 
-fn copy_bundle(bundle: &Bundle, staging: &Staging, below: &str) -> Result<(), DeliverError> {
-    let mut out = staging.file(below, 0o644)?;
+fn copy_bundle(bundle: &Bundle, staging: &Staging, former: &Former<'_>, below: &str) -> Result<(), DeliverError> {
+    let (mut out, there) = match former.begin(bundle, &staging.path(below)) {
+        Some(begun) => begun,
+        None => (staging.file(below, 0o644)?, 0),
+    };
     let failed = |source| DeliverError::Bundle { bundle: bundle.file_name(), source: Box::new(source) };
-    bundle.write_file(&mut out).map_err(failed)
+    bundle.write_file(&mut out, there).map_err(failed)
 }
 
-/// Gives the former delivery's file a second name if its bytes, read again, are the bundle's. Any doubt means no.
-fn take_over(bundle: &Bundle, previous: &Path, new: &Path) -> bool {
+/// Gives the former delivery's file a second name if its bytes are the bundle's: known, or read again. Any doubt means no.
+fn take_over(bundle: &Bundle, former: &Former<'_>, previous: &Path, new: &Path) -> bool {
     let fits =
         |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bundle.size);
     // Most others are known by their end.
@@ -245,13 +267,14 @@ fn take_over(bundle: &Bundle, previous: &Path, new: &Path) -> bool {
         file.take(bundle.end_size()).read_to_end(&mut end)?;
         Ok::<bool, io::Error>(bundle.ends_like(&end))
     };
-    let same =
-        |path: &Path| File::open(path).and_then(Digest::of_reader).is_ok_and(|(actual, _)| actual == bundle.sha256);
-    fits(previous)
-        && File::open(previous).and_then(ends_like).is_ok_and(|alike| alike)
-        && same(previous)
-        && plain(previous)
-        && fs::hard_link(previous, new).is_ok()
+    let same = |path: &Path| match former.digest(&bundle.file_name(), path) {
+        Some(known) => known == bundle.sha256,
+        None => {
+            File::open(path).and_then(ends_like).is_ok_and(|alike| alike)
+                && File::open(path).and_then(Digest::of_reader).is_ok_and(|(actual, _)| actual == bundle.sha256)
+        }
+    };
+    fits(previous) && same(previous) && plain(previous) && fs::hard_link(previous, new).is_ok()
 }
 
 /// Restores the mode that a delivered file has.

@@ -46,5 +46,6 @@ pub fn restore(files: &[Restored<'_>], out: &Path, store: &Store) -> Result<Path
             io::copy(&mut reader, &mut file).map_err(DeliverError::io("write", &place))?;
         }
     }
-    staging.commit()
+    staging.commit()?;
+    Ok(staging.place().to_path_buf())
 }

@@ -17,7 +17,7 @@ use super::manifest::{BUNDLES, KIND, MANIFEST, PUBLIC, SECRET};
 /// A manifest of more bytes than this is not one of ours.
 const MOST_MANIFEST: u64 = 64 << 20;
 
-/// A directory in the making. Dropped without [`Staging::commit`], it vanishes.
+/// A directory in the making. Dropped without [`Staging::commit`], it vanishes; dropped after it, the former one does.
 pub(super) struct Staging {
     /// Where it will stand.
     place: PathBuf,
@@ -87,8 +87,13 @@ impl Staging {
         Ok(file)
     }
 
-    /// Puts the directory at its place and removes what stood there.
-    pub(super) fn commit(self) -> Result<PathBuf, DeliverError> {
+    /// Where the directory will stand, or stands.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Puts the directory at its place. What stood there is at [`Staging::replaced`], if anywhere, until it is cleared.
+    pub(super) fn commit(&self) -> Result<(), DeliverError> {
         let (new, place) = (&self.new, &self.place);
         let placed = DeliverError::io("put the new directory at", place);
         match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
@@ -103,19 +108,28 @@ impl Staging {
             }
             Err(e) => return Err(placed(e.into())),
         }
-        // After an exchange the old directory stands where the new one was written; `drop` removes it.
-        Ok(self.place.clone())
+        Ok(())
     }
-}
 
-impl Drop for Staging {
-    fn drop(&mut self) {
+    /// Where a file of the former directory is after an exchange with the new one.
+    pub(super) fn replaced(&self, below: &str) -> PathBuf {
+        self.path(below)
+    }
+
+    /// Removes what lies beside the place: before [`Staging::commit`] the new directory, after it the former one.
+    pub(super) fn clear(&self) {
         // The former bundles go first, at the same time: freeing a large file takes as long as a third of writing it.
         let bundles = fs::read_dir(self.new.join(PUBLIC).join(BUNDLES)).into_iter().flatten().flatten();
         let bundles: Vec<PathBuf> = bundles.map(|entry| entry.path()).collect();
         bundles.par_iter().for_each(|bundle| drop(fs::remove_file(bundle)));
         // Nobody waits for the outcome: what stays is removed by the next delivery.
         let _ = fs::remove_dir_all(&self.new);
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

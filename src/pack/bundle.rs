@@ -122,14 +122,14 @@ impl Bundle {
         self.write_rest(out)
     }
 
-    /// As [`Bundle::write`], to the end of a file. A layer that was proven for the digest of the whole is only copied if nobody has
-    /// touched its file since.
+    /// As [`Bundle::write`], to the end of a file that begins with the first layers already, `there` of them. A layer that was
+    /// proven for the digest of the whole is only copied if nobody has touched its file since.
     ///
     /// # Errors
     /// Those of [`Bundle::write`].
-    pub fn write_file(&self, out: &mut File) -> Result<(), PackError> {
-        let mut stamps = self.stamps.iter();
-        for layer in &self.layers {
+    pub fn write_file(&self, out: &mut File, there: usize) -> Result<(), PackError> {
+        let mut stamps = self.stamps.iter().skip(there);
+        for layer in self.layers.iter().skip(there) {
             let failed = |source| PackError::Io { layer: layer.name.clone(), source };
             let copied =
                 stamps.next().map(|stamp| layer.blob.copy_as_stamped(stamp, out)).transpose().map_err(failed)?;
@@ -155,6 +155,14 @@ impl Bundle {
     /// The size of what [`Bundle::ends_like`] compares, in bytes.
     pub(crate) fn end_size(&self) -> u64 {
         (self.table.len() + self.end.len()) as u64
+    }
+
+    /// How many of its first layers are the first pieces of another bundle as well, and their size in bytes.
+    pub(crate) fn common_front(&self, other: &[Piece]) -> (usize, u64) {
+        let alike =
+            |(layer, piece): &(&Layer, &Piece)| (layer.blob.digest(), layer.blob.size()) == (piece.sha256, piece.size);
+        let common = self.layers.iter().zip(other).take_while(alike);
+        common.fold((0, 0), |(count, size), (layer, _)| (count + 1, size + layer.blob.size()))
     }
 
     /// Every piece of the file, in order and without a gap.

@@ -325,5 +325,5 @@ fn assemble(
         content: PublicContent::Blob(&program.blob),
         origin: "the khimg program that unpacks bundles on nodes",
     }));
-    Ok(deliver::deliver(&bundles, &seeds, &files, &options.out, reporter)?)
+    Ok(deliver::deliver(&bundles, &seeds, &files, &options.out, &project.store, reporter)?)
 }

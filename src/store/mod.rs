@@ -5,6 +5,7 @@
 //! <root>/blobs/sha256/ab/<hex>  complete and proven; written once, renamed into place
 //! <root>/partial/<hex>          a download under way, beside `<hex>.lock` of the process that has it
 //! <root>/memo/<kind>/<hex>      key → digest of the blob that was derived from it
+//! <root>/spare/<hex>            a delivered file that was replaced: the next one may begin with the same bytes
 //! <root>/tmp/                   what is being written
 //! ```
 //!
@@ -14,6 +15,7 @@ mod directory;
 mod error;
 mod memo;
 mod partial;
+mod spare;
 mod stamp;
 mod upkeep;
 mod verified;
@@ -53,7 +55,7 @@ impl Store {
     /// A directory or the lock file that cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).map_err(|e| StoreError::io("find", root, e))?;
-        for below in ["", "blobs/sha256", "partial", "memo", "tmp"] {
+        for below in ["", "blobs/sha256", "partial", "memo", "spare", "tmp"] {
             directory::create(&root, Path::new(below))?;
         }
         let path = root.join("lock");

@@ -37,7 +37,7 @@ pub struct Damage {
 pub struct Freed {
     /// Blobs that were removed.
     pub blobs: u64,
-    /// Bytes that were freed, partial downloads included.
+    /// Bytes that were freed, partial downloads and spare files included.
     pub bytes: u64,
     /// Blobs that stay.
     pub kept: u64,
@@ -81,7 +81,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Removes every blob that `keep` does not name, every partial download and every dangling memo.
+    /// Removes every blob that `keep` does not name, every partial download, every spare file and every dangling memo.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while any other process, or any other opening of the store in this one, may rely on a blob; those
@@ -110,9 +110,11 @@ impl Store {
                 freed.bytes += blob.size();
             }
         }
-        for path in directory::entries(&self.root().join("partial"))? {
-            freed.bytes += fs::symlink_metadata(&path).map_or(0, |found| found.len());
-            directory::remove(&path)?;
+        for below in ["partial", "spare"] {
+            for path in directory::entries(&self.root().join(below))? {
+                freed.bytes += fs::symlink_metadata(&path).map_or(0, |found| found.len());
+                directory::remove(&path)?;
+            }
         }
         directory::clear(&self.root().join("tmp"))?;
         self.forget_dangling()?;

@@ -35,7 +35,7 @@ fn compare(input: &Input, what: &str, format: Format, pipe: &str) -> [Figure; 2]
         let mut bundles = Vec::new();
         own.push(time(|| {
             bundles = input.workshop.pack(format, 0).expect("packs");
-            bundles[0].write_file(&mut File::create(&ours).expect("a file")).expect("whole layers");
+            bundles[0].write_file(&mut File::create(&ours).expect("a file"), 0).expect("whole layers");
         }));
         forget(&bundles[0], input);
         peer.push(time(|| {

@@ -14,7 +14,7 @@ use crate::support::workshop::Workshop;
 fn delivered(workshop: &Workshop, out: &Path) -> Delivery {
     let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
     let lock = PublicFile { path: "khimg.lock", content: PublicContent::Bytes(b"version: 1\n"), origin: "the lock" };
-    deliver(&bundles, &[], &[lock], out, &Silent).expect("delivers")
+    deliver(&bundles, &[], &[lock], out, &workshop.store, &Silent).expect("delivers")
 }
 
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> serde_json::Value {

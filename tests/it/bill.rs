@@ -15,7 +15,7 @@ use crate::support::workshop::Workshop;
 /// A depot and its lock in the sandbox, below `name`.
 fn delivered(sandbox: &Sandbox, workshop: &Workshop, name: &str) {
     let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
-    deliver(&bundles, &[], &[], &sandbox.path(name).join("dist"), &Silent).expect("delivers");
+    deliver(&bundles, &[], &[], &sandbox.path(name).join("dist"), &workshop.store, &Silent).expect("delivers");
     sandbox.write(format!("{name}/khimg.lock"), khimg::lock::to_yaml(&workshop.lock).expect("a lock"));
 }
 

@@ -44,7 +44,7 @@ fn any_umask_time_zone_and_locale() {
     if let Some(out) = std::env::var_os(OUT) {
         let workshop = full();
         let bundles = workshop.pack(Format::TarZst, 0).expect("packs");
-        deliver(&bundles, &[], &[], Path::new(&out), &Silent).expect("delivers");
+        deliver(&bundles, &[], &[], Path::new(&out), &workshop.store, &Silent).expect("delivers");
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -149,7 +149,7 @@ fn layers_that_were_touched_are_proven_again() {
     let first = workshop.pack(Format::TarZst, 2).expect("packs");
     let path = workshop.path("bundle");
     let written = |bundle: &Bundle| {
-        bundle.write_file(&mut fs::File::create(&path).expect("a file")).expect("whole layers");
+        bundle.write_file(&mut fs::File::create(&path).expect("a file"), 0).expect("whole layers");
         Digest::of(&fs::read(&path).expect("a bundle"))
     };
     assert_eq!(written(&first[0]), first[0].sha256);
@@ -174,7 +174,7 @@ fn layers_that_were_touched_are_proven_again() {
     fs::write(&layer, &bytes).expect("repaired");
     let good = workshop.pack(Format::TarZst, 2).expect("packs");
     fs::write(&layer, [&bytes[1..], b"x"].concat()).expect("damaged behind the proof");
-    let error = good[0].write_file(&mut fs::File::create(&path).expect("a file")).expect_err("a damaged layer");
+    let error = good[0].write_file(&mut fs::File::create(&path).expect("a file"), 0).expect_err("a damaged layer");
     assert_eq!(error.exit(), Exit::Verification, "{error}");
 }
 

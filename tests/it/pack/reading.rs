@@ -145,7 +145,7 @@ fn a_delivered_directory_and_all_that_is_wrong_with_it() {
     let out = workshop.path("dist");
     let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
     let files = [PublicFile { path: "khimg.lock", content: PublicContent::Bytes(b"version: 1\n"), origin: "the lock" }];
-    deliver(&bundles, &[], &files, &out, &Silent).expect("delivers");
+    deliver(&bundles, &[], &files, &out, &workshop.store, &Silent).expect("delivers");
     let report = inspect::dist(&out).expect("a dist");
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.bundles.len(), 2);
