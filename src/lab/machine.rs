@@ -112,7 +112,8 @@ pub(super) fn read(dist: &Path) -> Result<Delivery, LabError> {
     }
     let Some((_, first)) = found.first().cloned() else { return Err(LabError::dist(dist, "it has no seeds")) };
     let place = |machine: &Machine| first.nodes.iter().position(|member| member.name == machine.name);
-    found.sort_by_key(|(machine, _)| place(machine));
+    // Workers are not in the list and come last, by name.
+    found.sort_by_key(|(machine, _)| place(machine).unwrap_or(usize::MAX));
     let machines = found.into_iter().map(|(machine, _)| machine).collect();
     Ok(Delivery { cluster: first.cluster, endpoint: first.endpoint.address, machines })
 }

@@ -123,8 +123,9 @@ pub fn render(inputs: &Inputs<'_>, roles: Option<&[Role]>, nodes: Option<&[Strin
             }
         }
     }
-    let place = |name: &str| cluster.nodes.iter().position(|node| node.name == name);
-    rendered.nodes.sort_by_key(|node| place(&node.name));
+    let places: BTreeMap<&str, usize> =
+        cluster.nodes.iter().enumerate().map(|(place, node)| (node.name.as_str(), place)).collect();
+    rendered.nodes.sort_by_key(|node| places.get(node.name.as_str()).copied());
     Ok(rendered)
 }
 

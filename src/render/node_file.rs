@@ -73,7 +73,8 @@ pub struct NodeFile {
     /// For how many seconds that token lives while no master renews it.
     #[serde(default = "day")]
     pub token_seconds: u64,
-    /// All nodes of the cluster, this one too, in the order of the cluster file.
+    /// The nodes that others talk to: all but the workers, in the order of the cluster file. With thousands of workers in each of
+    /// thousands of seeds, these would not fit anywhere.
     pub nodes: Vec<Member>,
 }
 
@@ -146,6 +147,7 @@ impl NodeFile {
             nodes: cluster
                 .nodes
                 .iter()
+                .filter(|node| node.role != Role::Worker)
                 .map(|node| Member { name: node.name.clone(), role: node.role, address: node.ip() })
                 .collect(),
         }

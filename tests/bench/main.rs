@@ -26,6 +26,9 @@ mod pull;
 // A whole build: after one line changed against the first one, and its memory.
 mod build;
 
+// Seeds of thousands of nodes: time and memory.
+mod nodes;
+
 mod support;
 
 use figure::Figure;
@@ -34,8 +37,13 @@ use figure::Figure;
 type Measure = fn() -> Vec<Figure>;
 
 /// Name → measurement.
-const FIGURES: [(&str, Measure); 4] =
-    [("closure", closure::measure), ("packing", packing::measure), ("pull", pull::measure), ("build", build::measure)];
+const FIGURES: [(&str, Measure); 5] = [
+    ("closure", closure::measure),
+    ("packing", packing::measure),
+    ("pull", pull::measure),
+    ("build", build::measure),
+    ("nodes", nodes::measure),
+];
 
 fn main() {
     // `cargo bench` adds `--bench`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use khimg::cluster::{Cluster, Cni, EndpointMode};
+use khimg::cluster::{Cluster, Cni, EndpointMode, Node};
 use khimg::digest::Digest;
 use khimg::exit::{Exit, Explain};
 use khimg::render::Rendered;
@@ -198,4 +198,20 @@ fn no_route_and_no_name_server_and_no_mac() {
     let network = seed_of(&cluster, &dry_run(&cluster), "master-1").network_config;
     let expected = "version: 2\nethernets:\n  ens160:\n    dhcp4: false\n    dhcp6: false\n    addresses:\n    - 192.168.30.11/24\n";
     assert_eq!(network, expected);
+}
+
+/// Each seed of a large cluster is as large as one of a small cluster; otherwise all of them grow with the square of the nodes.
+#[test]
+fn a_seed_does_not_grow_with_the_workers() {
+    let sizes = |workers: u16| {
+        let mut cluster = cluster(EndpointMode::Stacked, Cni::Flannel);
+        for at in 0..workers {
+            let name = format!("more-{at}");
+            let address = format!("192.168.{}.{}/16", 40 + at / 250, at % 250 + 1).parse().expect("an address");
+            cluster.nodes.push(Node { name, address, ..cluster.nodes[3].clone() });
+        }
+        let rendered = dry_run(&cluster);
+        ["master-1", "worker-1"].map(|name| seed_of(&cluster, &rendered, name).user_data.expose().len())
+    };
+    assert_eq!(sizes(0), sizes(300));
 }
