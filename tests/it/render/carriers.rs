@@ -1,16 +1,22 @@
 //! Seeds within the limits of platforms, with further parts, and on discs: what cloud-init makes of them.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use khimg::cloud_init::Part;
-use khimg::cluster::{Cluster, Cni, EndpointMode, Platform, Seeding};
+use khimg::cluster::{Cluster, Cni, EndpointMode, Platform, Role, Seeding};
+use khimg::deliver::{DISC, NodeDisc, NodeSeed, deliver};
 use khimg::digest::Digest;
 use khimg::render::Rendered;
+use khimg::report::Silent;
 use khimg::secrets::{KeyAlgorithm, Secrets};
 use khimg::seed::{Form, Handed};
+use khimg::store::Store;
 
 use super::fixture::{cluster, rendered};
 use super::seeds::{has_cloud_init, python, seed_of};
+use crate::support::machine;
+use crate::support::workshop::target;
 
 fn platforms() -> [Platform; 7] {
     use Platform::{Alibaba, Azure, Cloudstack, Ec2, Gcp, Nocloud, Openstack};
@@ -207,4 +213,45 @@ fn khimg_and_cloud_init_agree_on_cloud_configs() {
     }
     // 22.4 passes over what it does not know; newer ones and khimg do not.
     assert!(Part::parse("config", "#cloud-config\npackges: [a]\n".to_owned()).is_err());
+}
+
+/// Linux's own driver reads a disc in both of its trees, and cloud-init finds the seed on it: in a virtual machine, because not
+/// every kernel has the driver.
+#[test]
+fn a_machine_finds_its_seed_on_a_disc() {
+    let Some(parts) = machine::parts() else { return };
+    let mut cluster = on(Platform::Nocloud, Vec::new());
+    for node in &mut cluster.nodes {
+        // cloud-init waits for cards by their addresses, and this machine has none.
+        node.mac = None;
+    }
+    let rendered = large(KeyAlgorithm::EcdsaP256, &cluster);
+    let seed = seed_of(&cluster, &rendered, "worker-1");
+    let files: BTreeMap<&str, &[u8]> = BTreeMap::from([
+        ("user-data", seed.user_data.expose().as_bytes()),
+        ("meta-data", seed.meta_data.as_bytes()),
+        ("network-config", seed.network_config.as_bytes()),
+    ]);
+    let folder = tempfile::tempdir().expect("a directory");
+    let disc = NodeDisc { seed: files.keys().copied().collect(), public: Vec::new() };
+    let target = target();
+    let seeds =
+        [NodeSeed { node: "worker-1", role: Role::Worker, target: &target, files: files.clone(), disc: Some(disc) }];
+    let out = folder.path().join("dist");
+    let store = Store::open(&folder.path().join("store")).expect("a store");
+    deliver(&[], &seeds, &[], &out, &store, &Silent).expect("delivers");
+    let told = parts.boot(&out.join("secret/worker-1").join(DISC));
+    let said = |line: &str| assert!(told.iter().any(|found| found == line), "{line}: {told:#?}");
+    for (name, bytes) in &files {
+        said(&format!("rockridge {name} 400 {}", Digest::of(bytes).hex()));
+        said(&format!("joliet {name} 555 {}", Digest::of(bytes).hex()));
+    }
+    said("ds-identify 0");
+    said("datasource_list: [ NoCloud, None ]");
+    said("init 0");
+    said("datasource DataSourceNoCloud: DataSourceNoCloud [seed=/dev/vdb][dsmode=net]");
+    let instance = seed.meta_data.lines().find_map(|line| line.strip_prefix("instance-id: ")).expect("an id");
+    said(&format!("instance {instance}"));
+    said(&format!("user-data {}", Digest::of(seed.user_data.expose().as_bytes()).hex()));
+    said("end");
 }

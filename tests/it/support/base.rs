@@ -16,9 +16,7 @@ pub struct Base {
 pub fn base() -> &'static Base {
     static BASE: OnceLock<Base> = OnceLock::new();
     BASE.get_or_init(|| {
-        let cache =
-            std::env::var_os("KHIMG_LAB_CACHE").map_or_else(|| PathBuf::from("/var/cache/khimg-lab"), PathBuf::from);
-        std::fs::create_dir_all(&cache).expect("a cache directory");
+        let cache = cache();
         let archive = cache.join("base-debian-12.tar");
         if !fresh(&archive) {
             let half = tempfile::Builder::new().suffix(".tar").tempfile_in(&cache).expect("a temporary file");
@@ -34,7 +32,16 @@ pub fn base() -> &'static Base {
     })
 }
 
-fn fresh(archive: &Path) -> bool {
+/// Where the tests keep what takes long to make.
+pub fn cache() -> PathBuf {
+    let cache =
+        std::env::var_os("KHIMG_LAB_CACHE").map_or_else(|| PathBuf::from("/var/cache/khimg-lab"), PathBuf::from);
+    std::fs::create_dir_all(&cache).expect("a cache directory");
+    cache
+}
+
+/// Whether it was made within a day.
+pub fn fresh(archive: &Path) -> bool {
     let age = std::fs::metadata(archive).and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());
     age.is_some_and(|age| age.as_secs() < 24 * 60 * 60)
 }

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod golden;
 pub mod images;
 pub mod lab;
+pub mod machine;
 pub mod mirror;
 pub mod proxy;
 pub mod registry;
