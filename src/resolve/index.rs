@@ -129,8 +129,10 @@ impl Index {
 
     /// All versions of a package, in no particular order.
     pub fn find(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
-        let first = self.starts.partition_point(|start| self.name_at(*start) < name);
-        let run = self.starts.iter().skip(first).take_while(move |start| self.name_at(**start) == name);
+        // Without the last, which is the end of the text.
+        let starts = self.starts.get(..self.len()).unwrap_or_default();
+        let first = starts.partition_point(|start| self.name_at(*start) < name);
+        let run = starts.iter().skip(first).take_while(move |start| self.name_at(**start) == name);
         run.filter_map(|start| self.at(*start))
     }
 
@@ -248,4 +250,23 @@ pub fn is_safe_path(path: &str) -> bool {
     path.len() < 1024
         && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\'))
         && path.split('/').all(|element| !matches!(element, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_is_found_whatever_their_number() {
+        for count in 0..20 {
+            let names: Vec<String> = (0..count).map(|number| format!("p{number:02}")).collect();
+            let packages = names.iter().map(|name| format!("{name} 1 amd64 1 {} {name}.deb\n\n", "0".repeat(64)));
+            let index = Index::load(MAGIC.to_owned() + &packages.collect::<String>()).expect("sound");
+            assert_eq!(index.len(), count);
+            for name in &names {
+                assert_eq!(index.find(name).map(|package| package.name).collect::<Vec<_>>(), [name], "of {count}");
+            }
+            assert_eq!((index.find("a").count(), index.find("z").count()), (0, 0));
+        }
+    }
 }
