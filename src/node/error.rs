@@ -87,8 +87,10 @@ pub enum NodeError {
         /// The end of what it said.
         output: String,
     },
-    /// Not a Debian package, or not a system with apt.
-    #[error("{file} cannot be installed here: that takes a Debian package and a system with apt")]
+    /// A package of another package manager than the machine's.
+    #[error(
+        "{file} cannot be installed here: that takes a Debian package and a system with apt, or an rpm package and one with rpm"
+    )]
     Package {
         /// The package's file.
         file: String,

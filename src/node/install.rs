@@ -287,6 +287,16 @@ fn versions(bundle: &Unpacked) -> impl Iterator<Item = (String, String)> + '_ {
     bundle.contents.packages.iter().map(|package| (package.name.clone(), package.version.clone()))
 }
 
+/// What the catalogue may call a system that names itself so in os-release(5): `rocky-9.4` is `rocky-9`, and CentOS Stream, which
+/// has CentOS Linux' id, is `centos-stream-8`.
+fn names(id: Option<String>, version: Option<String>, name: Option<String>) -> Vec<String> {
+    let Some((id, version)) = id.zip(version) else { return Vec::new() };
+    let id = id.to_ascii_lowercase();
+    let id = if name.is_some_and(|name| name.contains("Stream")) { format!("{id}-stream") } else { id };
+    let major = version.split('.').next().unwrap_or_default();
+    vec![format!("{id}-{version}"), format!("{id}-{major}")]
+}
+
 /// A bundle is for one base system and architecture. Where the machine does not say what it is, nothing is refused.
 fn check_target(bundle: &Unpacked) -> Result<(), NodeError> {
     let target = &bundle.contents.target;
@@ -295,15 +305,14 @@ fn check_target(bundle: &Unpacked) -> Result<(), NodeError> {
         let line = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         line.map(|value| value.trim_matches('"').to_owned())
     };
-    let os = value("ID")
-        .zip(value("VERSION_ID"))
-        .map_or_else(|| target.os.clone(), |(id, version)| format!("{id}-{version}"));
+    let os = names(value("ID"), value("VERSION_ID"), value("NAME"));
+    let os = if os.is_empty() { vec![target.os.clone()] } else { os };
     let machine = std::env::consts::ARCH;
-    if os == target.os && machine == target.arch.machine() {
+    if os.contains(&target.os) && machine == target.arch.machine() {
         return Ok(());
     }
     Err(NodeError::Target {
         wanted: format!("{} on {}", target.os, target.arch.machine()),
-        found: format!("{os} on {machine}"),
+        found: format!("{} on {machine}", os.first().map_or("an unknown system", String::as_str)),
     })
 }

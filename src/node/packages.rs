@@ -1,32 +1,33 @@
 //! Packages of a bundle, by the system's own package manager, from the bundle's files alone.
 
+mod deb;
+mod rpm;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::Command;
 
 use super::command;
-use super::durable;
 use super::error::NodeError;
 use super::status::Journal;
 use super::unpack::Unpacked;
 use crate::pack::contents::PackageEntry;
 use crate::resolve::version::Scheme;
 
-/// What `invoke-rc.d` and `deb-systemd-invoke` ask before they start a service.
-const POLICY: &str = "/usr/sbin/policy-rc.d";
-
-/// Where a policy that was there already waits.
-const POLICY_ASIDE: &str = "/usr/sbin/policy-rc.d.khimg-saved";
-
-/// "Forbidden", whatever is asked (Debian's `invoke-rc.d(8)`): services start when their configuration is in place, and
-/// khimg starts them.
-const POLICY_TEXT: &str = "#!/bin/sh\n# khimg is installing a bundle; it starts the services itself.\nexit 101\n";
-
 /// Names and versions of packages that came with a bundle.
 pub(super) type Ours = BTreeSet<(String, String)>;
+
+/// The versions of packages that are installed completely, by name.
+type Present = BTreeMap<String, String>;
+
+/// The package manager of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manager {
+    /// apt and dpkg.
+    Deb,
+    /// rpm.
+    Rpm,
+}
 
 /// Brings the bundle's packages onto the machine. Only what is among `ours` is taken back to an older version. Gives the
 /// names of those that were changed.
@@ -37,33 +38,81 @@ pub(super) fn install(
     journal: &Journal<'_>,
 ) -> Result<Vec<String>, NodeError> {
     let packages = &bundle.contents.packages;
-    let has_apt = command::exists("apt-get") && command::exists("dpkg-query");
-    if let Some(other) = packages.iter().find(|package| !has_apt || !package.file.ends_with(".deb")) {
-        return Err(NodeError::Package { file: other.file.clone() });
+    let Some(manager) = Manager::of(packages)? else { return Ok(Vec::new()) };
+    match manager {
+        Manager::Deb => {
+            let quiet = deb::Quiet::begin()?;
+            let changed = complete(manager, bundle, ours, scratch, journal);
+            // Also after a failure: whoever mends it by hand wants services that start.
+            quiet.end()?;
+            changed
+        }
+        // Scriptlets of rpm packages start nothing.
+        Manager::Rpm => complete(manager, bundle, ours, scratch, journal),
     }
-    if packages.is_empty() {
-        return Ok(Vec::new());
+}
+
+impl Manager {
+    /// The one that these packages are for; `None` where there are none.
+    fn of(packages: &[PackageEntry]) -> Result<Option<Self>, NodeError> {
+        let Some(first) = packages.first() else { return Ok(None) };
+        let (manager, ending, programs) = if first.file.ends_with(".rpm") {
+            (Self::Rpm, ".rpm", &["rpm"][..])
+        } else {
+            (Self::Deb, ".deb", &["apt-get", "dpkg-query"][..])
+        };
+        let is_there = programs.iter().all(|program| command::exists(program));
+        match packages.iter().find(|package| !is_there || !package.file.ends_with(ending)) {
+            Some(other) => Err(NodeError::Package { file: other.file.clone() }),
+            None => Ok(Some(manager)),
+        }
     }
-    let quiet = Quiet::begin()?;
-    let changed = complete(bundle, ours, scratch, journal);
-    // Also after a failure: whoever mends it by hand wants services that start.
-    quiet.end()?;
-    changed
+
+    fn scheme(self) -> Scheme {
+        match self {
+            Self::Deb => Scheme::Deb,
+            Self::Rpm => Scheme::Rpm,
+        }
+    }
+
+    fn present(self) -> Result<Present, NodeError> {
+        match self {
+            Self::Deb => deb::present(),
+            Self::Rpm => rpm::present(),
+        }
+    }
 }
 
 /// Installs what is missing and looks once more.
-fn complete(bundle: &Unpacked, ours: &Ours, scratch: &Path, journal: &Journal<'_>) -> Result<Vec<String>, NodeError> {
+fn complete(
+    manager: Manager,
+    bundle: &Unpacked,
+    ours: &Ours,
+    scratch: &Path,
+    journal: &Journal<'_>,
+) -> Result<Vec<String>, NodeError> {
     let packages = &bundle.contents.packages;
-    finish(bundle, journal)?;
-    let missing = missing(packages, ours, &present()?, journal);
+    match manager {
+        Manager::Deb => deb::finish(bundle, journal)?,
+        Manager::Rpm => rpm::finish(journal)?,
+    }
+    let missing = missing(manager, packages, ours, &manager.present()?, journal);
     if !missing.is_empty() {
         journal.note(format!("installing {}", list(&missing)));
-        apt(bundle, &missing, scratch)?;
-        let still = self::missing(packages, ours, &present()?, journal);
+        match manager {
+            Manager::Deb => deb::install(bundle, &missing, scratch)?,
+            Manager::Rpm => {
+                let wanted: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+                let others: BTreeSet<&str> = ours.iter().map(|(name, _)| name.as_str()).collect();
+                let others: Vec<&str> = others.difference(&wanted).copied().collect();
+                rpm::install(bundle, &missing, &others, journal)?;
+            }
+        }
+        let still = self::missing(manager, packages, ours, &manager.present()?, journal);
         if let Some(package) = still.first() {
             let output = format!("it left {} {} not installed", package.name, package.version);
-            let command = "apt-get install".to_owned();
-            return Err(NodeError::Command { command, status: "incomplete".to_owned(), output });
+            let command = if manager == Manager::Deb { "apt-get install" } else { "rpm --upgrade" };
+            return Err(NodeError::Command { command: command.to_owned(), status: "incomplete".to_owned(), output });
         }
     }
     Ok(missing.into_iter().map(|package| package.name.clone()).collect())
@@ -75,9 +124,10 @@ fn list(packages: &[&PackageEntry]) -> String {
 
 /// Those that the machine does not have as the bundle wants them.
 fn missing<'a>(
+    manager: Manager,
     wanted: &'a [PackageEntry],
     ours: &Ours,
-    present: &BTreeMap<String, String>,
+    present: &Present,
     journal: &Journal<'_>,
 ) -> Vec<&'a PackageEntry> {
     let mut missing = Vec::new();
@@ -86,7 +136,7 @@ fn missing<'a>(
             missing.push(package);
             continue;
         };
-        match Scheme::Deb.compare(version, &package.version) {
+        match manager.scheme().compare(version, &package.version) {
             Ordering::Equal => {}
             // Somebody else's newer package may be what others here were built against.
             Ordering::Greater if !ours.contains(&(package.name.clone(), version.clone())) => {
@@ -99,127 +149,4 @@ fn missing<'a>(
         }
     }
     missing
-}
-
-/// Completes what an earlier run left half-way: a power cut can hit dpkg anywhere.
-fn finish(bundle: &Unpacked, journal: &Journal<'_>) -> Result<(), NodeError> {
-    let keep = ["--force-confdef", "--force-confold"];
-    // Cut off while it was unpacked, and apt does nothing at all before that is put right.
-    for broken in known()?.into_iter().filter(|package| package.must_reinstall) {
-        let name = broken.name.as_str();
-        journal.note(format!("{name} was cut off while it was unpacked"));
-        if let Some(package) = bundle.contents.packages.iter().find(|package| package.name == name) {
-            let file = bundle.path.join(&package.file).display().to_string();
-            dpkg(&[&keep[..], &["--force-depends", "--unpack", &file]].concat())?;
-        } else {
-            dpkg(&["--force-remove-reinstreq", "--force-depends", "--remove", name])?;
-        }
-    }
-    if known()?.iter().any(|package| !package.settled) {
-        // What still lacks another package gets it from apt, right after.
-        if let Err(error) = dpkg(&[&keep[..], &["--configure", "--pending"]].concat()) {
-            journal.note(format!("not everything could be configured yet: {error}"));
-        }
-    }
-    Ok(())
-}
-
-/// A package that dpkg knows.
-struct Known {
-    name: String,
-    /// Only where it is installed completely.
-    version: Option<String>,
-    /// Neither unpacked without being configured nor anything else in between.
-    settled: bool,
-    must_reinstall: bool,
-}
-
-fn known() -> Result<Vec<Known>, NodeError> {
-    let format = "--showformat=${Package}\t${Version}\t${db:Status-Eflag}\t${db:Status-Status}\n";
-    let said = command::output("dpkg-query", &["--show", format])?;
-    let mut known = Vec::new();
-    for line in said.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        if let [name, version, flag, status] = fields[..] {
-            known.push(Known {
-                name: name.to_owned(),
-                version: (flag == "ok" && status == "installed").then(|| version.to_owned()),
-                settled: matches!(status, "installed" | "not-installed" | "config-files"),
-                must_reinstall: flag == "reinstreq",
-            });
-        }
-    }
-    Ok(known)
-}
-
-/// The versions of packages that are installed completely, by name.
-fn present() -> Result<BTreeMap<String, String>, NodeError> {
-    Ok(known()?.into_iter().filter_map(|package| Some((package.name, package.version?))).collect())
-}
-
-fn dpkg(arguments: &[&str]) -> Result<String, NodeError> {
-    let mut command = Command::new("dpkg");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-    command::run(&mut command)
-}
-
-/// apt finds the order, removes what conflicts, and asks nobody; it sees no repository at all.
-fn apt(bundle: &Unpacked, packages: &[&PackageEntry], scratch: &Path) -> Result<(), NodeError> {
-    durable::remove(scratch)?;
-    let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").env("DEBIAN_PRIORITY", "critical").env("NEEDRESTART_MODE", "l");
-    command.args([
-        "--yes",
-        "--quiet=2",
-        "--no-install-recommends",
-        "--allow-downgrades",
-        "--allow-change-held-packages",
-    ]);
-    for option in [
-        "Dir::Etc::SourceList=/dev/null",
-        "Dir::Etc::SourceParts=/dev/null",
-        // The packages lie where only root may look.
-        "APT::Sandbox::User=root",
-        "APT::Get::Fix-Broken=true",
-        "Acquire::Languages=none",
-        "DPkg::Lock::Timeout=300",
-        // What is in place stays: the bundle's own files come right after.
-        "Dpkg::Options::=--force-confdef",
-        "Dpkg::Options::=--force-confold",
-        "Dpkg::Use-Pty=false",
-    ] {
-        command.args(["-o", option]);
-    }
-    for (name, directory) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
-        let path = scratch.join(directory);
-        durable::directory(&path.join("partial"))?;
-        durable::directory(&path.join("archives/partial"))?;
-        command.args(["-o", &format!("{name}={}", path.display())]);
-    }
-    command.arg("install");
-    command.args(packages.iter().map(|package| bundle.path.join(&package.file)));
-    command::run(&mut command)?;
-    durable::remove(scratch)
-}
-
-/// No service starts while this lives. After a power cut the file is still there; the next run takes it for its own.
-struct Quiet;
-
-impl Quiet {
-    fn begin() -> Result<Self, NodeError> {
-        let (policy, aside) = (Path::new(POLICY), Path::new(POLICY_ASIDE));
-        match fs::read(policy) {
-            Ok(text) if text == POLICY_TEXT.as_bytes() => return Ok(Self),
-            Ok(_) => durable::rename(policy, aside)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(NodeError::io("read", policy)(error)),
-        }
-        durable::write(policy, 0o755, |file| file.write_all(POLICY_TEXT.as_bytes()))?;
-        Ok(Self)
-    }
-
-    fn end(self) -> Result<(), NodeError> {
-        let (policy, aside) = (Path::new(POLICY), Path::new(POLICY_ASIDE));
-        if aside.exists() { durable::rename(aside, policy) } else { durable::remove(policy) }
-    }
 }

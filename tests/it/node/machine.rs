@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::base::base;
 use crate::support::workshop::Workshop;
+use crate::yum::tree::Rpms;
 
 /// Package files with their names and versions.
 type Packages = Vec<(String, String, Vec<u8>)>;
@@ -24,26 +25,33 @@ type Packages = Vec<(String, String, Vec<u8>)>;
 fn closure() -> &'static Packages {
     static CLOSURE: OnceLock<Packages> = OnceLock::new();
     CLOSURE.get_or_init(|| {
-        let (root, cache) = (base().copy(), tempfile::tempdir().expect("a directory"));
-        fs::create_dir_all(cache.path().join("archives/partial")).expect("a directory");
-        let status = root.path().join("var/lib/dpkg/status");
-        let output = Command::new("apt-get")
-            .args(["--yes", "--quiet", "--no-install-recommends", "--download-only"])
-            .args(["-o", &format!("Dir::State::status={}", status.display())])
-            .args(["-o", &format!("Dir::Cache={}", cache.path().display())])
-            .args(["-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root"])
-            .args(["install", "haproxy", "systemd"])
-            .output()
-            .expect("apt-get");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut files: Vec<PathBuf> = fs::read_dir(cache.path().join("archives"))
-            .expect("a directory")
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
-            .collect();
-        files.sort();
-        files.iter().map(|path| package(path)).collect()
+        let cache = tempfile::tempdir().expect("a directory");
+        downloaded(cache.path(), &["haproxy", "systemd"]).iter().map(|path| package(path)).collect()
     })
+}
+
+/// The package files of `packages` and all that they need beyond the base, from the machine's own mirror.
+fn downloaded(cache: &Path, packages: &[&str]) -> Vec<PathBuf> {
+    let root = base().copy();
+    fs::create_dir_all(cache.join("archives/partial")).expect("a directory");
+    let status = root.path().join("var/lib/dpkg/status");
+    let output = Command::new("apt-get")
+        .args(["--yes", "--quiet", "--no-install-recommends", "--download-only"])
+        .args(["-o", &format!("Dir::State::status={}", status.display())])
+        .args(["-o", &format!("Dir::Cache={}", cache.display())])
+        .args(["-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root"])
+        .arg("install")
+        .args(packages)
+        .output()
+        .expect("apt-get");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut files: Vec<PathBuf> = fs::read_dir(cache.join("archives"))
+        .expect("a directory")
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .collect();
+    files.sort();
+    files
 }
 
 fn package(path: &Path) -> (String, String, Vec<u8>) {
@@ -93,6 +101,16 @@ pub struct BundleFile {
     pub sha256: Digest,
 }
 
+impl BundleFile {
+    /// The bundle that a workshop makes.
+    pub fn of(workshop: &Workshop) -> Self {
+        let packed = workshop.pack(Format::TarZst, 2).expect("packs").remove(0);
+        let mut bytes = Vec::new();
+        packed.write(&mut bytes).expect("in memory");
+        Self { bytes, sha256: packed.sha256 }
+    }
+}
+
 fn bundle(version: &str, files: &[(&str, Mode, &str)]) -> BundleFile {
     let mut workshop = Workshop::new();
     for (name, version, bytes) in closure().iter().chain(&[sample(version)]) {
@@ -100,10 +118,7 @@ fn bundle(version: &str, files: &[(&str, Mode, &str)]) -> BundleFile {
     }
     workshop.role(Role::Lb, files);
     workshop.roles[0].enable = vec!["haproxy.service".to_owned()];
-    let packed = workshop.pack(Format::TarZst, 2).expect("packs").remove(0);
-    let mut bytes = Vec::new();
-    packed.write(&mut bytes).expect("in memory");
-    BundleFile { bytes, sha256: packed.sha256 }
+    BundleFile::of(&workshop)
 }
 
 /// The first bundle.
@@ -151,6 +166,41 @@ impl Machine {
         // What the base lacks, and an owner put there.
         fs::write(root.path().join("etc/motd"), "mine\n").expect("a file");
         Self { root }
+    }
+
+    /// The same with rpm, as Debian packs it: a stand-in for a system whose own packages are rpm's.
+    pub fn with_rpm() -> Self {
+        static PROGRAMS: OnceLock<TempDir> = OnceLock::new();
+        let machine = Self::new();
+        let programs = PROGRAMS.get_or_init(|| {
+            let cache = tempfile::tempdir().expect("a directory");
+            for deb in downloaded(cache.path(), &["rpm"]) {
+                let status = Command::new("dpkg-deb").arg("-x").arg(&deb).arg(cache.path().join("root")).status();
+                assert!(status.expect("dpkg-deb").success(), "{}", deb.display());
+            }
+            cache
+        });
+        // Packages have /lib, where the machine has a link.
+        let tree = programs.path().join("root/");
+        let copied = Command::new("rsync").args(["-a", "--keep-dirlinks"]).arg(tree).arg(machine.root.path()).output();
+        let copied = copied.unwrap_or_else(|error| panic!("rsync: {error}"));
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        // Scripts of packages need a shell, which a package has on such a system.
+        let system = Rpms::build(&[("system", "1-1", "Provides: /bin/sh")]);
+        let mut known = Command::new("rpm");
+        known.arg("--root").arg(machine.root.path()).args(["-i", "--justdb", "--nosignature"]).args(system.files());
+        assert!(known.status().expect("rpm").success());
+        machine
+    }
+
+    /// What rpm knows beside the system itself, with spaces between packages.
+    pub fn rpms(&self) -> String {
+        let output = Command::new("chroot").arg(self.root.path()).args(["rpm", "-qa"]).output().expect("rpm");
+        let mut lines: Vec<String> =
+            String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
+        lines.retain(|line| line != "system-1-1.x86_64");
+        lines.sort();
+        lines.join(" ")
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -268,6 +318,9 @@ impl Machine {
             .output()
             .expect("dpkg-query");
         found.insert("packages".to_owned(), String::from_utf8(output.stdout).expect("text"));
+        if self.exists("/var/lib/rpm") {
+            found.insert("rpm packages".to_owned(), self.rpms());
+        }
         found
     }
 }

@@ -12,6 +12,9 @@ mod machine;
 // Bundles: on, changed, back, with power cuts.
 mod install;
 
+// The same with rpm packages.
+mod rpm;
+
 // The servers that it talks to.
 mod calls;
 

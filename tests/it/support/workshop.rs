@@ -84,6 +84,11 @@ impl Workshop {
 
     /// Adds a package.
     pub fn package(&mut self, name: &str, version: &str, component: &str, roles: &[Role], bytes: &[u8]) {
+        self.package_at(&format!("pool/{name}_{version}_amd64.deb"), name, version, component, roles, bytes);
+    }
+
+    /// Adds a package whose file has this path in its source.
+    pub fn package_at(&mut self, path: &str, name: &str, version: &str, component: &str, roles: &[Role], bytes: &[u8]) {
         let sha256 = self.keep(bytes);
         self.lock.packages.push(Package {
             target: target(),
@@ -93,7 +98,7 @@ impl Workshop {
             size: bytes.len() as u64,
             sha256,
             source: "pool".to_owned(),
-            path: format!("pool/{name}_{version}_amd64.deb"),
+            path: path.to_owned(),
             proof: Proof::Signature("A".repeat(40)),
             why: why(roles, component),
         });

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::apt::archive::{Key, run as output};
 
-/// One package: name, `[epoch:]version-release`, and further lines: tags of a spec file (`Requires: lib >= 1`), `arch: noarch`, and
-/// `file: /usr/share/x` for what it holds.
+/// One package: name, `[epoch:]version-release`, and further lines: tags of a spec file (`Requires: lib >= 1`), `arch: noarch`;
+/// `file: /usr/share/x`, `config: /etc/x` and `from: /here to /usr/bin/x` for what it holds; `post: …` for what it does when it comes.
 pub type Rpm<'a> = (&'a str, &'a str, &'a str);
 
 /// Packages on disk.
@@ -43,7 +43,8 @@ impl Rpms {
             let named = "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm";
             let mut command = Command::new("rpmbuild");
             command.args(["-bb", "--quiet", "--nodeps", "--target", machine]);
-            run(command.args(["--define", &top, "--define", &to, "--define", named]).arg(&spec));
+            let fast = "_binary_payload w1.gzdio";
+            run(command.args(["--define", &top, "--define", &to, "--define", named, "--define", fast]).arg(&spec));
         }
         Self { directory }
     }
@@ -62,7 +63,7 @@ fn spec_of(packages: Vec<&Rpm<'_>>) -> String {
     let mut spec =
         "Name: test\nVersion: 1\nRelease: 1\nSummary: test\nLicense: MIT\nAutoReqProv: no\n%description\n".to_owned();
     let mut install = "%install\nmkdir -p %{buildroot}\n".to_owned();
-    let mut files = String::new();
+    let (mut files, mut scripts) = (String::new(), String::new());
     for (name, evr, lines) in packages {
         let (epoch, rest) = evr.split_once(':').unwrap_or(("", evr));
         let (version, release) = rest.rsplit_once('-').expect("a release");
@@ -84,13 +85,21 @@ fn spec_of(packages: Vec<&Rpm<'_>>) -> String {
                     install += &format!("install -D -m 755 {from} %{{buildroot}}{path}\n");
                     files += &format!("{path}\n");
                 }
+                Some(("config", path)) => {
+                    install +=
+                        &format!("mkdir -p %{{buildroot}}$(dirname {path}); echo {name} > %{{buildroot}}{path}\n");
+                    files += &format!("%config(noreplace) {path}\n");
+                }
+                Some(("post", script)) => scripts += &format!("%post -n {name}\n{script}\n"),
                 Some(("arch", arch)) => spec += &format!("BuildArch: {arch}\n"),
                 _ => spec += &format!("{line}\n"),
             }
         }
         spec += &format!("%description -n {name}\n{name}\n");
     }
-    format!("%global debug_package %{{nil}}\n%global __os_install_post %{{nil}}\n{spec}%prep\n%build\n{install}{files}")
+    format!(
+        "%global debug_package %{{nil}}\n%global __os_install_post %{{nil}}\n{spec}%prep\n%build\n{install}{scripts}{files}"
+    )
 }
 
 /// Repositories below one base, as a mirror serves them.
@@ -123,6 +132,40 @@ impl Tree {
             .args(["--quiet", "--checksum", "sha256"])
             .args(how)
             .arg(self.root().join(path)));
+    }
+
+    /// A repository at `path` whose packages lie in `pool` beside it.
+    pub fn pooled(&self, path: &str, pool: &str, files: &[PathBuf]) {
+        let prefix = format!("--location-prefix=../../{}", pool.rsplit('/').next().expect("a name"));
+        let (repository, pool) = (self.root().join(path), self.root().join(pool));
+        fs::create_dir_all(&repository).expect("created");
+        fs::create_dir_all(&pool).expect("created");
+        for file in files {
+            fs::copy(file, pool.join(file.file_name().expect("a name"))).expect("copied");
+        }
+        let mut command = Command::new("createrepo_c");
+        run(command.args(["--quiet", &prefix, "--outputdir"]).arg(&repository).arg(&pool));
+    }
+
+    /// Gives a repository a module with these streams, each with the `name-epoch:version-release.arch` of its packages.
+    pub fn modules(&self, path: &str, module: &str, default: &str, streams: &[(&str, Vec<String>)]) {
+        let stream = |(stream, rpms): &(&str, Vec<String>)| {
+            let rpms: String = rpms.iter().map(|rpm| format!("    - {rpm}\n")).collect();
+            format!(
+                "---\ndocument: modulemd\nversion: 2\ndata:\n  name: {module}\n  stream: \"{stream}\"\n  version: 1\n  context: a\n  \
+                 arch: x86_64\n  summary: tools\n  description: >-\n    tools\n  license:\n    module:\n    - MIT\n  artifacts:\n    rpms:\n{rpms}...\n"
+            )
+        };
+        let mut text: String = streams.iter().map(stream).collect();
+        text += &format!(
+            "---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: {module}\n  stream: \"{default}\"\n...\n"
+        );
+        let list = self.root().join(path).join("modules.yaml");
+        fs::write(&list, text).expect("written");
+        run(Command::new("modifyrepo_c")
+            .arg("--mdtype=modules")
+            .arg(list)
+            .arg(self.root().join(path).join("repodata")));
     }
 
     /// Signs a repository's `repomd.xml`.
@@ -241,6 +284,15 @@ impl Dnf {
         };
         let answers: Vec<_> = said.split(".\n").map(answer).collect();
         answers.into_iter().take(asked.len()).collect()
+    }
+
+    /// Whether rpm would install all packages of a directory in one transaction.
+    pub fn accepts(&self, packages: &Path) -> bool {
+        let files = fs::read_dir(packages).expect("packages").map(|entry| entry.expect("entry").path());
+        let mut command = Command::new("rpm");
+        command.arg("--root").arg(self.root.path()).args(["-U", "--test", "--nosignature", "--ignorearch"]).args(files);
+        let output = command.output().expect("rpm");
+        output.status.success() || panic!("{}", String::from_utf8_lossy(&output.stderr))
     }
 
     /// The output of a command of dnf itself.
