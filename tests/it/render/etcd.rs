@@ -74,8 +74,8 @@ fn with_members(test: &str, script: &str) -> Option<Output> {
         "{start}trap 'kill $m1 $m2 $m3 2>/dev/null; wait' EXIT\n\
          cd {first}/etc/etcd/pki\n\
          ctl() {{ ETCDCTL_API=3 etcdctl --endpoints=https://192.168.30.41:2379,https://192.168.30.42:2379 --cacert=ca.crt \
-         --cert=client.crt --key=client.key --command-timeout=2s \"$@\"; }}\n\
-         for i in $(seq 150); do ctl endpoint health >/dev/null 2>&1 && break; sleep 0.1; done\n\
+         --cert=client.crt --key=client.key --command-timeout=30s \"$@\"; }}\n\
+         for i in $(seq 300); do ctl endpoint health --command-timeout=3s >/dev/null 2>&1 && break; sleep 0.2; done\n\
          ctl endpoint health || {{ cat {first}/log; exit 1; }}\n{script}"
     );
     let output = Command::new("unshare").args(["--mount", "--net", "bash", "-euc", &script]).output().expect("unshare");
@@ -89,15 +89,17 @@ fn with_members(test: &str, script: &str) -> Option<Output> {
 #[test]
 fn three_members_form_and_outlive_one() {
     let script = r#"
+        for i in $(seq 100); do [ "$(ctl member list | grep -c started)" = 3 ] && break; sleep 0.3; done
         ctl member list; ctl put key value
-        ask() { curl --silent --show-error --max-time 2 --cacert ca.crt "$@"; }
+        ask() { curl --silent --show-error --max-time 30 --cacert ca.crt "$@"; }
         ask --cert client.crt --key client.key https://127.0.0.1:2379/health; echo
         ! ask https://192.168.30.41:2379/health 2>/dev/null || { echo 'it serves without a certificate'; exit 1; }
         curl --silent --fail http://127.0.0.1:2381/health; echo
-        ! curl --silent --max-time 2 http://192.168.30.41:2381/health || { echo 'metrics for everybody'; exit 1; }
+        ! curl --silent --max-time 30 http://192.168.30.41:2381/health || { echo 'metrics for everybody'; exit 1; }
         openssl verify -CAfile ca.crt server.crt peer.crt client.crt
         kill -KILL $m3; wait $m3 2>/dev/null || :
-        ctl get key
+        # If that was the leader, there is none for a moment.
+        for i in $(seq 30); do ctl get key && break; sleep 1; done
     "#;
     let Some(output) = with_members("three_members_form_and_outlive_one", script) else { return };
     accepted(&output);
