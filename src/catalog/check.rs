@@ -189,6 +189,7 @@ fn source(at: &mut Place<'_>, source: &Source, parts: &Parts<'_>) {
 
 fn apt_source(at: &mut Place<'_>, apt: &AptSource, parts: &Parts<'_>) {
     signers(at, "/apt", &apt.fingerprints, &apt.keys, parts);
+    at.text("/apt/keyPath", apt.key_path.as_deref().unwrap_or_default(), &PLACE);
     if apt.keys.is_empty() && apt.key_path.is_none() {
         at.bad(
             "/apt",
@@ -203,6 +204,7 @@ fn apt_source(at: &mut Place<'_>, apt: &AptSource, parts: &Parts<'_>) {
 
 fn yum_source(at: &mut Place<'_>, yum: &YumSource, parts: &Parts<'_>) {
     signers(at, "/yum", &yum.fingerprints, &yum.keys, parts);
+    at.text("/yum/keyPath", yum.key_path.as_deref().unwrap_or_default(), &PLACE);
     match yum.signed {
         YumSigned::Metadata if yum.keys.is_empty() && yum.key_path.is_none() => at.bad(
             "/yum",

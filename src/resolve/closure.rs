@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::plan::{Plan, Relation};
 use super::universe::{Offer, Universe};
+use super::version::Scheme;
 use crate::exit::{Exit, Explain};
 
 /// A package that somebody asks for by name.
@@ -40,7 +41,8 @@ pub struct Asked<'u> {
     components: BTreeMap<&'u str, Vec<String>>,
 }
 
-/// The packages that `roots` name. `providing` tells who provides a name that no package has, for the message.
+/// The packages that `roots` name. `providing` tells who provides a name that no package has: on rpm systems the first of them is
+/// taken for it, as dnf does; apt refuses to guess.
 ///
 /// # Errors
 /// A name or version that nobody offers.
@@ -63,7 +65,11 @@ pub fn asked<'u>(
                 match offers.iter().find(|offer| fits(root, offer)) {
                     Some(offer) => *offer,
                     None if offers.is_empty() => {
-                        return Err(unknown(universe, root.name, root.component, providing(root.name)));
+                        let providing = providing(root.name);
+                        match (universe.scheme(), root.version, providing.first()) {
+                            (Scheme::Rpm, None, Some(offer)) => *offer,
+                            _ => return Err(unknown(universe, root.name, root.component, providing)),
+                        }
                     }
                     None => {
                         let mut available: Vec<String> =

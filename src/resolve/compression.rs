@@ -49,7 +49,7 @@ impl Compression {
     /// By the end of a file's name; `None` for what khimg does not read.
     pub fn of(path: &str) -> Option<Self> {
         let compressed = Self::ALL.into_iter().find(|one| *one != Self::Plain && path.ends_with(one.ending()));
-        compressed.or_else(|| path.ends_with(".xml").then_some(Self::Plain))
+        compressed.or_else(|| (path.ends_with(".xml") || path.ends_with(".yaml")).then_some(Self::Plain))
     }
 
     /// A downloaded file without its compression, of which at most `limit` bytes can be read: more is an error.

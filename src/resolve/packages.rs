@@ -38,14 +38,16 @@ pub fn resolve(
         let own = system.sources(role.target.arch);
         if !bases.contains_key(&role.target) {
             let shelves = shelves(repositories, &role.target, own.iter());
-            let universe = Universe::new(scheme, shelves, BTreeMap::new());
+            let universe =
+                Universe::new(scheme, shelves, BTreeMap::new()).with_modules(repositories.modules(&role.target));
             let owners = repositories.owners(&role.target);
             bases.insert(&role.target, Base::new(&universe, owners, &system.base).map_err(failed)?);
         }
         let Some(base) = bases.get(&role.target) else { continue };
         let further = role.packages.iter().flat_map(|package| &package.sources);
         let shelves = shelves(repositories, &role.target, own.iter().chain(further));
-        let universe = Universe::new(scheme, shelves, pins(scheme, previous, upgrade, &role.target));
+        let universe = Universe::new(scheme, shelves, pins(scheme, previous, upgrade, &role.target))
+            .with_modules(repositories.modules(&role.target));
         let mut vars = catalog.vars(&role.target, requirements.kubernetes);
         if let Some(version) = kubernetes {
             vars = vars.with("kubernetes", version);

@@ -11,6 +11,7 @@ use super::authority::Authority;
 use super::index::Index;
 use super::universe::Shelf;
 use super::yum::filelists::Owners;
+use super::yum::modules::Modules;
 use super::yum::repository::Chain;
 use super::{ResolveError, apt, yum};
 use crate::arch::Arch;
@@ -67,6 +68,15 @@ impl Repositories {
     /// What lists of files have told of the packages for a target.
     pub fn owners(&self, target: &Target) -> Owners {
         self.owners.get(target).cloned().unwrap_or_default()
+    }
+
+    /// What the modules of a target's repositories say of packages.
+    pub fn modules(&self, target: &Target) -> Modules {
+        let mut modules = Modules::default();
+        for (_, repository) in self.yum.get(target).into_iter().flatten() {
+            modules.extend(&repository.modules);
+        }
+        modules
     }
 
     /// Whether lists of files can be asked once more.
@@ -147,16 +157,16 @@ fn parts(
     let origins = mirrors.origins(catalog, name, vars)?;
     let keyring = mirrors.keyring(catalog, name);
     let keyring = keyring.map_err(|source| ResolveError::Keys { source_name: source_name(), source })?;
-    let authority = |path: &Option<String>| match &keyring {
-        None => Authority::Nobody,
-        Some(keyring) => Authority::Keys { keyring: keyring.clone(), path: path.clone() },
+    let authority = |path: &Option<String>| -> Result<Authority, ResolveError> {
+        let Some(keyring) = keyring.clone() else { return Ok(Authority::Nobody) };
+        Ok(Authority::Keys { keyring, path: path.as_deref().map(|path| vars.fill(path)).transpose()? })
     };
     let seen = |part: &str| previous.and_then(|lock| lock.seen(name, part));
     match catalog.sources.get(name) {
         Some(Source::Apt(_)) if family != Family::Debian => Err(other()),
         Some(Source::Yum(_)) if family != Family::Rhel => Err(other()),
         Some(Source::Apt(source)) => {
-            let authority = authority(&source.key_path);
+            let authority = authority(&source.key_path)?;
             let part = |(part, layout): (String, apt::repository::Layout)| {
                 let wanted = apt::repository::Wanted {
                     source: source_name(),
@@ -174,7 +184,7 @@ fn parts(
         Some(Source::Yum(source)) => {
             let trust = match (source.signed, &keyring) {
                 (YumSigned::Packages, Some(keys)) => Chain::Packages(keys.pinned().to_vec()),
-                _ => Chain::Metadata(authority(&source.key_path)),
+                _ => Chain::Metadata(authority(&source.key_path)?),
             };
             let mut parts = Vec::new();
             for path in &source.repositories {

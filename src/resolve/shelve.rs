@@ -7,6 +7,7 @@ use std::io::{self, BufRead};
 use super::apt::stanza::BadStanza;
 use super::compression::Compression;
 use super::index::Index;
+use super::yum::modules::BadModules;
 use super::yum::primary::BadPrimary;
 use super::{apt, yum};
 use crate::arch::Arch;
@@ -36,6 +37,9 @@ pub enum ShelveError {
     /// Not the format.
     #[error("it is not a sound package list")]
     Primary(#[from] BadPrimary),
+    /// Not the format.
+    #[error("it is not a sound list of modules")]
+    Modules(#[from] BadModules),
     /// It cannot be read at all.
     #[error("it cannot be read")]
     Read(#[from] io::Error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::index::{Index, Package, is_safe_path};
 use super::version::Scheme;
+use super::yum::modules::Modules;
 use crate::lock::Proof;
 
 /// One index and where it comes from.
@@ -26,6 +27,7 @@ pub struct Universe<'u> {
     scheme: Scheme,
     shelves: Vec<&'u Shelf>,
     pins: BTreeMap<&'u str, &'u str>,
+    modules: Modules,
 }
 
 /// A package that a shelf offers.
@@ -48,7 +50,14 @@ impl<'u> Universe<'u> {
     /// The universe of `shelves`; where two offer the same version, the first counts. `pins` names versions to prefer over
     /// higher ones, as long as they are offered.
     pub fn new(scheme: Scheme, shelves: Vec<&'u Shelf>, pins: BTreeMap<&'u str, &'u str>) -> Self {
-        Self { scheme, shelves, pins }
+        Self { scheme, shelves, pins, modules: Modules::default() }
+    }
+
+    /// The same without the packages that modules hide.
+    #[must_use]
+    pub fn with_modules(mut self, modules: Modules) -> Self {
+        self.modules = modules;
+        self
     }
 
     /// Whose rules its versions follow.
@@ -67,6 +76,7 @@ impl<'u> Universe<'u> {
             .shelves
             .iter()
             .flat_map(|shelf| shelf.index.find(name).map(move |package| Offer { package, shelf }))
+            .filter(|offer| !self.modules.hides(&offer.package))
             .collect();
         let pin = self.pins.get(name);
         offers.sort_by(|a, b| {

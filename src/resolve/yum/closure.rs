@@ -48,7 +48,7 @@ pub fn close<'u>(
     roots: &[Root<'_>],
 ) -> Result<Vec<Member<'u>>, ClosureError> {
     let supply = Supply::new(universe, owners);
-    let asked = asked(universe, roots, |name| providing(universe, name))?;
+    let asked = asked(universe, roots, |name| supply.preferred(providing(universe, name)))?;
     let plan = run(&supply, base.0.clone(), asked.offers.clone())?;
     Ok(explain(&plan, &asked, |offer| {
         let needs = entries(&offer.package, Field::Depends).filter_map(|text| Need::parse(text).ok());

@@ -5,6 +5,7 @@ pub mod capability;
 pub mod closure;
 pub mod evr;
 pub mod filelists;
+pub mod modules;
 pub mod primary;
 pub mod repomd;
 pub mod repository;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::filelists::{self, Owners};
+use super::modules::Modules;
 use super::repomd::{Data, Repomd, RepomdError};
 use crate::arch::Arch;
 use crate::lock::Proof;
@@ -63,6 +64,8 @@ pub struct Repository {
     pub proof: Proof,
     /// Its packages.
     pub index: Arc<Index>,
+    /// What its modules hide of them, and of those of other repositories.
+    pub modules: Arc<Modules>,
     filelists: Option<Data>,
 }
 
@@ -106,8 +109,12 @@ impl Wanted {
         repomd.check(at, self.seen)?;
         let list = repomd.list("primary").ok_or(RepomdError::NoList { kind: "primary" })?;
         let index = self.index(origin, list, net, store).await?;
+        let modules = match repomd.list("modules") {
+            Some(list) => self.modules(origin, list, net, store).await?,
+            None => Arc::default(),
+        };
         let part = self.part.clone();
-        Ok(Repository { part, date: repomd.date, proof, index, filelists: repomd.list("filelists").cloned() })
+        Ok(Repository { part, date: repomd.date, proof, index, modules, filelists: repomd.list("filelists").cloned() })
     }
 
     async fn signed(
@@ -148,6 +155,21 @@ impl Wanted {
         let read = blocking(move || shelve(&store, Kind::Primary, &blob, compression, arch, limit)).await?;
         let path = self.path(&list.path);
         Ok(Arc::new(read.map_err(|source| MirrorError::Index { path, source })?))
+    }
+
+    async fn modules(
+        &self,
+        origin: &Origin,
+        list: &Data,
+        net: &Net,
+        store: &Store,
+    ) -> Result<Arc<Modules>, MirrorError> {
+        let (compression, blob) = self.list(Some(origin), list, net, store).await?;
+        let limit = open_limit(list);
+        let read =
+            blocking(move || -> Result<Modules, ShelveError> { Ok(Modules::parse(compression.open(&blob, limit)?)?) });
+        let path = self.path(&list.path);
+        Ok(Arc::new(read.await?.map_err(|source| MirrorError::Index { path, source })?))
     }
 
     /// Adds the owners of those paths that `owners` asks for.

@@ -237,7 +237,8 @@ pub fn rfc2822(seconds: i64) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string()
 }
 
-fn build_deb(pool: &Path, name: &str, version: &str, more: &str) -> PathBuf {
+/// Builds one package into `pool`.
+pub fn build_deb(pool: &Path, name: &str, version: &str, more: &str) -> PathBuf {
     let tree = tempfile::tempdir().expect("a directory");
     fs::create_dir_all(tree.path().join("DEBIAN")).expect("created");
     let arch = if more.contains("Architecture:") { "" } else { "Architecture: amd64\n" };

@@ -11,3 +11,4 @@ mod places;
 mod reproducible;
 mod roles;
 mod sources;
+mod systems;

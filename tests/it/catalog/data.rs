@@ -126,15 +126,24 @@ fn knows_the_images_of_every_minor() {
     }
 }
 
+/// Key files and fingerprints of a package repository.
+fn signers(source: &Source) -> Option<(&[String], &[String])> {
+    match source {
+        Source::Apt(apt) => Some((&apt.keys, &apt.fingerprints)),
+        Source::Yum(yum) => Some((&yum.keys, &yum.fingerprints)),
+        Source::File(_) | Source::Registry(_) => None,
+    }
+}
+
 /// Every key file belongs to a source, and every pinned fingerprint of a source with key files has its key there.
 #[test]
 fn carries_the_keys_that_are_pinned() {
     let catalog = built_in();
     let mut used = BTreeSet::new();
     for (name, source) in &catalog.sources {
-        let Source::Apt(apt) = source else { continue };
-        used.extend(apt.keys.iter().cloned());
-        assert!(apt.keys.is_empty() || apt.keys.len() == apt.fingerprints.len(), "{name}");
+        let Some((keys, fingerprints)) = signers(source) else { continue };
+        used.extend(keys.iter().cloned());
+        assert!(keys.is_empty() || keys.len() == fingerprints.len(), "{name}");
     }
     assert_eq!(used, catalog.keys.keys().cloned().collect());
     for (name, key) in &catalog.keys {
@@ -158,9 +167,9 @@ fn names_repositories_as_each_mirror_does() {
 fn keys_have_the_pinned_fingerprints() {
     let catalog = built_in();
     for (name, source) in &catalog.sources {
-        let Source::Apt(apt) = source else { continue };
-        for file in &apt.keys {
-            let mut keyring = khimg::openpgp::Keyring::new(Vec::<&[u8]>::new(), &apt.fingerprints).expect("empty");
+        let Some((keys, fingerprints)) = signers(source) else { continue };
+        for file in keys {
+            let mut keyring = khimg::openpgp::Keyring::new(Vec::<&[u8]>::new(), fingerprints).expect("empty");
             let added = keyring.add(&catalog.keys[file]).expect("a key");
             assert_eq!(added, 1, "{name}: {file}");
         }

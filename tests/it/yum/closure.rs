@@ -150,6 +150,42 @@ fn equals_dnf() {
     assert_eq!(ours.packages.iter().map(|package| package.name.clone()).collect::<Vec<_>>(), said);
 }
 
+/// Two streams of a module beside plain packages, as in CentOS Stream 8.
+#[test]
+fn equals_dnf_with_modules() {
+    let rpms = Rpms::build(&[
+        ("runc", "1:1.1-1.module", "Provides: oci-runtime = 2\nModularityLabel: tools:stable:1:a"),
+        ("runc", "1:1.9-1.module", "Provides: oci-runtime = 2\nModularityLabel: tools:next:1:a"),
+        ("runc", "1:5.0-1", "Provides: oci-runtime = 2"),
+        ("crun", "1-1.module", "Provides: oci-runtime = 1\nModularityLabel: tools:next:1:a"),
+        ("podman", "4-1", "Requires: oci-runtime"),
+        ("plain", "1-1", "Requires: runc"),
+        ("wants-next", "1-1", "Requires: runc = 1:1.9"),
+    ]);
+    let tree = Tree::new();
+    tree.repository("os", &rpms.files(), &[]);
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let streams = [
+        ("stable", owned(&["runc-1:1.1-1.module.x86_64"])),
+        ("next", owned(&["runc-1:1.9-1.module.x86_64", "crun-0:1-1.module.x86_64"])),
+    ];
+    tree.modules("os", "tools", "stable", &streams);
+    tree.sign("os", Key::shared());
+    let mirror = Mirror::serving(tree.root());
+    let bench = bench(&["os"], YumSigned::Metadata, &[], &[("first", mirror.url())]);
+    let theirs = Dnf::new(vec![format!("{}/os", mirror.url())], &[]).would_install(&[
+        vec!["podman"],
+        vec!["plain"],
+        vec!["wants-next"],
+    ]);
+    for (name, theirs) in ["podman", "plain"].into_iter().zip(&theirs) {
+        let ours = resolve(&bench, &[(name, None)]).unwrap_or_else(|error| panic!("{}", told(&error)));
+        assert_eq!(Ok(&by_name(&ours.packages)), theirs.as_ref(), "{name}");
+        assert_eq!(by_name(&ours.packages)["runc"], "1:1.1-1.module", "{name}");
+    }
+    assert!(resolve(&bench, &[("wants-next", None)]).is_err() && theirs[2].is_err(), "{:?}", theirs[2]);
+}
+
 /// A hundred packages that need and provide each other at random, the same ones each time.
 #[test]
 fn equals_dnf_at_random() {

@@ -87,21 +87,7 @@ fn a_warm_store_asks_for_the_signed_list_only() {
 #[test]
 fn packages_may_lie_beside_their_repository() {
     let tree = Tree::new();
-    let pool = tree.root().join("pool");
-    std::fs::create_dir_all(&pool).expect("created");
-    let rpms = rpms();
-    for file in rpms.files() {
-        std::fs::copy(&file, pool.join(file.file_name().expect("a name"))).expect("copied");
-    }
-    run(Command::new("createrepo_c")
-        .args(["--quiet", "--location-prefix=../../pool", "--outputdir"])
-        .arg(tree.root().join("repos/kubernetes-el7-x86_64"))
-        .arg(&pool)
-        .env("SOURCE_DATE_EPOCH", "1600000000")
-        .current_dir({
-            std::fs::create_dir_all(tree.root().join("repos/kubernetes-el7-x86_64")).expect("created");
-            tree.root()
-        }));
+    tree.pooled("repos/kubernetes-el7-x86_64", "pool", &rpms().files());
     let part = "repos/kubernetes-el7-{machine}";
     tree.sign("repos/kubernetes-el7-x86_64", Key::shared());
     let mirror = Mirror::serving(tree.root());
