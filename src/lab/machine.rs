@@ -66,18 +66,13 @@ struct NetworkConfig {
 struct Ethernet {
     #[serde(rename = "match")]
     matched: Option<Match>,
-    #[serde(default)]
-    routes: Vec<Route>,
+    gateway4: Option<IpAddr>,
+    gateway6: Option<IpAddr>,
 }
 
 #[derive(Deserialize)]
 struct Match {
     macaddress: String,
-}
-
-#[derive(Deserialize)]
-struct Route {
-    via: IpAddr,
 }
 
 #[derive(Deserialize)]
@@ -143,7 +138,7 @@ fn machine(seed: &Path, name: &str, role: Role, target: &Target) -> Result<(Mach
         interface,
         mac: ethernet.matched.map(|matched| matched.macaddress),
         address: node.address,
-        gateway: ethernet.routes.first().map(|route| route.via),
+        gateway: ethernet.gateway4.or(ethernet.gateway6),
     };
     Ok((machine, node))
 }

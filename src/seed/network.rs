@@ -23,8 +23,12 @@ struct Ethernet<'a> {
     dhcp4: bool,
     dhcp6: bool,
     addresses: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    routes: Vec<Route>,
+    // Deprecated by netplan in favour of a default route, and yet the word that all of cloud-init's renderers carry out: the one
+    // for ifupdown sets routes with `route`, which today's Debian does not have, and takes no notice when that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway4: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway6: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nameservers: Option<Nameservers>,
 }
@@ -32,12 +36,6 @@ struct Ethernet<'a> {
 #[derive(Serialize)]
 struct Match {
     macaddress: String,
-}
-
-#[derive(Serialize)]
-struct Route {
-    to: &'static str,
-    via: String,
 }
 
 #[derive(Serialize)]
@@ -53,15 +51,11 @@ pub(super) fn render(node: &Node) -> Result<String, SeedError> {
         dhcp4: false,
         dhcp6: false,
         addresses: vec![node.address.to_string()],
-        routes: node.gateway.into_iter().map(|via| Route { to: everywhere(via), via: via.to_string() }).collect(),
+        gateway4: node.gateway.filter(IpAddr::is_ipv4).map(|gateway| gateway.to_string()),
+        gateway6: node.gateway.filter(IpAddr::is_ipv6).map(|gateway| gateway.to_string()),
         nameservers: (!node.nameservers.is_empty())
             .then(|| Nameservers { addresses: node.nameservers.iter().map(IpAddr::to_string).collect() }),
     };
     let config = NetworkConfig { version: 2, ethernets: BTreeMap::from([(node.interface.as_str(), ethernet)]) };
     yaml("network-config", &config)
-}
-
-/// Not `default`: the ifupdown renderer of cloud-init 22.4 refuses that word.
-fn everywhere(via: IpAddr) -> &'static str {
-    if via.is_ipv4() { "0.0.0.0/0" } else { "::/0" }
 }
