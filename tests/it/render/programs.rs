@@ -171,6 +171,31 @@ fn pod_routes_are_idempotent() {
     }
 }
 
+/// Services are within reach where nothing else is, with any network plugin; a way out is left alone.
+#[test]
+fn services_have_a_route() {
+    let script = r#"
+        mount -t tmpfs tmpfs /run
+        ip address replace "$(sed -n 's/^address: //p' /etc/khimg/node.yaml)" dev ens160
+        for time in 1 2; do /usr/libexec/khimg/without-way-out; done
+        ip route show to root 10.96.0.0/12; cat /run/khimg/kubelet.env; rm /run/khimg/kubelet.env; echo --
+        ip route del 10.96.0.0/12; ip route add default via 192.168.30.1
+        /usr/libexec/khimg/without-way-out; ip route show to root 10.96.0.0/12; ls /run/khimg
+    "#;
+    for cni in [Cni::Bridge, Cni::Flannel, Cni::None] {
+        for node in ["master-1", "worker-1"] {
+            let cluster = cluster(EndpointMode::Stacked, cni);
+            let Some(output) = on_node("services_have_a_route", &["ip"], &cluster, node, script) else { return };
+            accepted(&output);
+            let said = text(&output);
+            let (without, with) = said.split_once("--").expect("two parts");
+            assert_eq!(without.lines().filter(|line| line.starts_with("10.96.0.0/12 dev ")).count(), 1, "{said}");
+            assert!(without.contains("AWS_EC2_METADATA_DISABLED=true"), "{said}");
+            assert!(!with.contains("10.96.0.0") && !with.contains("kubelet.env"), "{said}");
+        }
+    }
+}
+
 /// The kubeadm 1.20.2 that the tests' mirror builds from Debian's source package, if it has been built here.
 fn kubeadm() -> Option<PathBuf> {
     let place = Path::new("/var/cache/khimg-lab/root/dl/release/v1.20.2/bin/linux/amd64/kubeadm");
