@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! own disk ──┐
-//! peers ─────┼▶ decide ─▶ boot · form · join · replace · resume · wait
+//! peers ─────┼▶ decide ─▶ boot · form · join · replace · resume · retire · wait
 //! role ──────┘
 //! ```
 //!
@@ -36,7 +36,8 @@ pub struct Observation {
     /// Whether this very disk has asked a living cluster to be added, and no etcd has run on it since: a mark that is made
     /// before asking, and that a wiped disk has lost.
     pub has_asked: bool,
-    /// What each of the others says that hold the cluster's etcd: masters, or the nodes of an external etcd.
+    /// What each of the others says that hold the cluster's etcd: masters, or the nodes of an external etcd. Whoever has data
+    /// need not ask unless its own etcd finds no majority.
     pub peers: Vec<Peer>,
     /// Whether an API server of this cluster answers at the endpoint.
     pub endpoint_answers: bool,
@@ -82,6 +83,8 @@ pub enum Action {
     Join,
     /// Take the member that this node was out of the living cluster. Joining is the next decision.
     Replace,
+    /// Put the data aside: the living cluster has taken this member out for good. Joining is the next decision.
+    Retire,
     /// Start as the member that was added for this node.
     Resume,
     /// Ask again later.
@@ -109,7 +112,8 @@ pub enum Waiting {
 /// The next action. Pure: the same observation gives the same action.
 pub fn decide(observation: &Observation) -> Action {
     if observation.has_data {
-        return Action::Boot;
+        let is_out = |peer: &Peer| *peer == Peer::Member { quorate: true, me: Standing::Absent };
+        return if observation.peers.iter().any(is_out) { Action::Retire } else { Action::Boot };
     }
     match observation.role {
         Role::Lb => Action::Boot,
@@ -193,6 +197,14 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(decide(&Observation { role, has_data: true, ..master(&peers) }), Action::Boot);
         }
+    }
+
+    #[test]
+    fn who_was_taken_out_begins_anew() {
+        let with = |peers: &[Peer]| decide(&Observation { has_data: true, ..master(peers) });
+        assert_eq!(with(&[Peer::Silent, says(true, Standing::Absent)]), Action::Retire);
+        // Somebody without a majority may have missed that it was added.
+        assert_eq!(with(&[Peer::Fresh, says(false, Standing::Absent)]), Action::Boot);
     }
 
     #[test]

@@ -134,6 +134,14 @@ pub enum NodeError {
         /// How long it had.
         seconds: u64,
     },
+    /// Something that was told to end goes on.
+    #[error("{what} still runs after {seconds} s")]
+    NotStopped {
+        /// What.
+        what: &'static str,
+        /// How long it had.
+        seconds: u64,
+    },
     /// Others were faster again and again.
     #[error("the {what} was changed by others {tries} times while this node tried to")]
     Contended {
@@ -167,7 +175,9 @@ impl Explain for NodeError {
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
             Self::NothingBefore => Exit::BadInput,
-            Self::Command { .. } | Self::Identity { .. } | Self::NotStarted { .. } => Exit::Unexpected,
+            Self::Command { .. } | Self::Identity { .. } | Self::NotStarted { .. } | Self::NotStopped { .. } => {
+                Exit::Unexpected
+            }
             Self::Secrets(source) => source.exit(),
             Self::Listen { .. } | Self::NoMajority => Exit::Network,
         }
@@ -195,6 +205,7 @@ impl Explain for NodeError {
             Self::Gone { change: Change::Undo, .. } => "run `khimg node install` with the wanted bundle's file".to_owned(),
             Self::Secrets(source) => return source.hint(),
             Self::Listen { address, .. } => format!("see who listens there: ss -ltnp 'sport = :{}'", address.port()),
+            Self::NotStopped { what, .. } => format!("end {what}: kill -KILL $(pidof {what})"),
             Self::NotStarted { what, .. } => format!("see `journalctl -u kubelet` and the log of {what} below /var/log/pods"),
             Self::Contended { .. } => "run the same command again".to_owned(),
             Self::Io { .. } | Self::Command { .. } | Self::Identity { .. } | Self::NoMajority => return None,

@@ -6,6 +6,7 @@
 
 mod answer;
 mod snapshot;
+pub(in crate::node) mod wal;
 
 use std::fmt;
 use std::time::Duration;

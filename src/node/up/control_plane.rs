@@ -215,7 +215,7 @@ impl ControlPlane<'_> {
     }
 }
 
-fn manifest(name: &str) -> PathBuf {
+pub(super) fn manifest(name: &str) -> PathBuf {
     PathBuf::from(format!("{KUBERNETES}/manifests/{name}.yaml"))
 }
 

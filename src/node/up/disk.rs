@@ -26,11 +26,15 @@ pub(super) fn etcd_role(node: &NodeFile) -> Role {
     }
 }
 
+/// Where etcd has its data on a node that runs it.
+pub(super) fn etcd_data(node: &NodeFile) -> &'static Path {
+    Path::new(if node.role == Role::Etcd { ETCD_DATA } else { ETCD_DATA_OF_POD })
+}
+
 /// Whether the disk holds what makes the node part of a cluster.
 pub(super) fn has_data(node: &NodeFile) -> bool {
     if holds_etcd(node) {
-        let data = if node.role == Role::Etcd { ETCD_DATA } else { ETCD_DATA_OF_POD };
-        has_log(&Path::new(data).join("member/wal"))
+        has_log(&etcd_data(node).join("member/wal"))
     } else {
         let is_there = |path: &str| fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
         is_there(crate::node::kubeconfig::KUBELET) && is_there(KUBELET_CERTIFICATE)

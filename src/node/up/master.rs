@@ -37,8 +37,8 @@ async fn become_ready(control_plane: &ControlPlane<'_>) -> Result<(), (&'static 
     let start = async |marks: &mut Marks, membership| control_plane.start_etcd(marks, &membership).await;
     enter::enter(node, &mut marks, start).await.map_err(at("enter the cluster"))?;
     control_plane.start(&mut marks).await.map_err(at("start the control plane"))?;
-    if disk::holds_etcd(&node.file) {
-        enter::wait_for_majority(node, &mut marks).await.map_err(at("reach etcd"))?;
+    if disk::holds_etcd(&node.file) && !enter::wait_for_majority(node, &mut marks).await.map_err(at("reach etcd"))? {
+        return Ok(());
     }
     let kube = control_plane.own_server().map_err(at("reach the API server"))?;
     wait_for_server(control_plane, &kube).await;

@@ -14,7 +14,7 @@ use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::render::node_file::ETCD_PKI;
 
-const UNIT: &str = "etcd.service";
+pub(super) const UNIT: &str = "etcd.service";
 
 /// What the unit reads last: the membership to start with, where that is not the first one.
 const ENVIRONMENT: &str = "/run/khimg/etcd.env";
@@ -46,7 +46,9 @@ async fn become_ready(node: &Node) -> Result<(), NodeError> {
     enter::enter(node, &mut marks, async |marks, membership| start(node, marks, &membership).await).await?;
     marks.change(&[], &[Mark::Asked])?;
     service::start(UNIT)?;
-    enter::wait_for_majority(node, &mut marks).await?;
+    if !enter::wait_for_majority(node, &mut marks).await? {
+        return Ok(());
+    }
     node.teller.ready();
     let credentials = Identity::issue(&node.file)?.credentials();
     loop {

@@ -1,11 +1,11 @@
 //! Changes of etcd's membership through members that are alive, each one step that can be done again.
 
-use super::Node;
 use super::identity::Identity;
 use super::marks::{Mark, Marks};
 use super::view::{self, View};
+use super::{Node, disk};
 use crate::node::error::NodeError;
-use crate::node::etcd::Etcd;
+use crate::node::etcd::{Etcd, wal};
 
 /// A server that has a majority, and what it knows.
 struct Living {
@@ -24,6 +24,15 @@ async fn living(node: &Node, identity: &Identity) -> Result<Living, NodeError> {
         }
     }
     Err(last.map_or(NodeError::NoMajority, NodeError::from))
+}
+
+/// Whether the living cluster is the one that this node's data is of, and has its member no more. Another cluster with the same
+/// authority is one that was brought back from a copy: what to do with this data then is for somebody else to say.
+pub(super) async fn has_lost(node: &Node, identity: &Identity) -> Result<bool, NodeError> {
+    let data = disk::etcd_data(&node.file);
+    let Some(owner) = wal::owner(data).map_err(NodeError::io("read", data))? else { return Ok(false) };
+    let Living { view, .. } = living(node, identity).await?;
+    Ok(view.cluster == Some(owner.cluster) && view.members.iter().all(|member| member.id != owner.member))
 }
 
 /// Takes out the member that this node was.

@@ -25,6 +25,7 @@ mod prepare;
 mod program;
 pub mod progress;
 mod registration;
+mod retire;
 mod service;
 mod tokens;
 mod view;

@@ -27,10 +27,7 @@ pub(super) async fn observe(node: &Node, identity: Option<&Identity>) -> Result<
     let has_data = disk::has_data(file);
     // Whoever has data needs no advice, and whoever does not hold etcd gives none.
     let peers = match identity {
-        Some(identity) if !has_data => {
-            let credentials = identity.credentials();
-            join_all(node.others().map(|peer| ask(node, peer, &credentials))).await
-        }
+        Some(identity) if !has_data => others(node, &identity.credentials()).await,
         _ => Vec::new(),
     };
     Ok(Observation {
@@ -44,6 +41,11 @@ pub(super) async fn observe(node: &Node, identity: Option<&Identity>) -> Result<
         peers,
         endpoint_answers: !has_data && needs_endpoint(node) && node.endpoint_answers().await,
     })
+}
+
+/// What each of the others says that hold the cluster's etcd.
+pub(super) async fn others(node: &Node, credentials: &Credentials) -> Vec<Peer> {
+    join_all(node.others().map(|peer| ask(node, peer, credentials))).await
 }
 
 /// Whether anything depends on the endpoint.

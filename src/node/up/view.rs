@@ -29,6 +29,8 @@ pub(super) struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) quorate: bool,
+    /// The cluster's own number, where that is known.
+    pub(super) cluster: Option<u64>,
     pub(super) members: Vec<Seen>,
 }
 
@@ -78,13 +80,14 @@ pub(super) async fn latest(address: IpAddr, credentials: &Credentials) -> Result
     if !etcd.quorate().await? {
         return Ok(None);
     }
-    let members = etcd.members().await?.members.into_iter().map(|member| Seen {
+    let membership = etcd.members().await?;
+    let members = membership.members.into_iter().map(|member| Seen {
         id: member.id,
         name: member.name,
         peer_urls: member.peer_urls,
         has_taken_part: !member.client_urls.is_empty(),
     });
-    Ok(Some(View { quorate: true, members: members.collect() }))
+    Ok(Some(View { quorate: true, cluster: Some(membership.cluster), members: members.collect() }))
 }
 
 /// The membership that the etcd at `address` has on its disk, which may be an old one. Asked where the members ask each
@@ -97,7 +100,7 @@ pub(super) async fn on_disk(address: IpAddr, credentials: &Credentials) -> Resul
         return Err(crate::node::call::refused(&url, status, &body));
     }
     let members = parsed::<Vec<Told>>(&url, &body)?.into_iter().map(Seen::from);
-    Ok(View { quorate: false, members: members.collect() })
+    Ok(View { quorate: false, cluster: None, members: members.collect() })
 }
 
 /// A member, as members tell each other (etcd `server/etcdserver/api/membership`, `Member`).
@@ -133,7 +136,7 @@ mod tests {
         let told = r#"[{"id":10276657743932975437,"peerURLs":["https://10.0.0.11:2380"],"name":"m1","clientURLs":["https://10.0.0.11:2379"]},
             {"id":2,"peerURLs":["https://10.0.0.12:2380"],"name":"m2"},{"id":3,"peerURLs":["https://10.0.0.13:2380"]}]"#;
         let told: Vec<Told> = serde_json::from_str(told).expect("JSON");
-        let view = View { quorate: false, members: told.into_iter().map(Seen::from).collect() };
+        let view = View { quorate: false, cluster: None, members: told.into_iter().map(Seen::from).collect() };
         let at = |last: u8| view.standing(IpAddr::from([10, 0, 0, last]));
         assert_eq!(
             [11, 12, 13, 14].map(at),

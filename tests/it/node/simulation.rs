@@ -161,6 +161,11 @@ impl Simulation {
                     self.world.propose(peer, What::Remove(*id))?;
                 }
             }
+            Action::Retire => {
+                self.world.stop(node);
+                self.world.disks[node] = None;
+                (self.asked[node], self.entering[node]) = (false, false);
+            }
             Action::Join => {
                 let Some(peer) = with_leader else { return Ok(()) };
                 let id = self.world.fresh();
@@ -209,8 +214,8 @@ impl Simulation {
         Ok(())
     }
 
-    fn disaster(&mut self, node: usize, dice: &mut Dice) {
-        let told = match dice.roll(10) {
+    fn disaster(&mut self, node: usize, dice: &mut Dice) -> Result<(), String> {
+        let told = match dice.roll(11) {
             0 | 1 => {
                 self.power(node, false);
                 "power off"
@@ -243,10 +248,20 @@ impl Simulation {
                 }
                 "all power off"
             }
-            _ => return,
+            10 if !self.on[node] => {
+                let Some(peer) = (0..self.masters()).find(|peer| self.world.leader(*peer).is_some()) else {
+                    return Ok(());
+                };
+                let members = self.world.members_at(self.world.leader(peer).unwrap_or(peer));
+                let Some((id, _)) = members.iter().find(|(_, member)| member.node == node) else { return Ok(()) };
+                self.world.propose(peer, What::Remove(*id))?;
+                "taken out by hand"
+            }
+            _ => return Ok(()),
         };
         self.history.push(format!("node {node}: {told} {:?}", self.side));
         self.reconnect();
+        Ok(())
     }
 
     /// Who is a member that started, has its identity on disk, and has everything that was ever committed.
@@ -270,7 +285,7 @@ impl Simulation {
         for _ in 0..STEPS {
             let node = dice.roll(self.masters());
             match dice.roll(calm + 2) {
-                0 => self.disaster(node, &mut dice),
+                0 => self.disaster(node, &mut dice)?,
                 1..=3 => self.act(node, &mut dice)?,
                 _ => self.etcd(node, &mut dice)?,
             }
@@ -345,7 +360,7 @@ fn simulate(masters: usize, bootstrap: Bootstrap) -> BTreeSet<&'static str> {
             let history = simulation.history.join("\n  ");
             panic!("{masters} masters, {bootstrap:?}, seed {seed}: {reason}\n  {history}");
         }
-        let all = ["Boot", "Form", "Join", "Replace", "Resume", "Wait(Peers", "Wait(Quorum)", "Wait(First)"];
+        let all = ["Boot", "Form", "Join", "Replace", "Resume", "Retire", "Wait(Peers", "Wait(Quorum)", "Wait(First)"];
         taken.extend(all.into_iter().filter(|action| simulation.history.iter().any(|line| line.contains(action))));
     }
     taken
@@ -355,14 +370,14 @@ fn simulate(masters: usize, bootstrap: Bootstrap) -> BTreeSet<&'static str> {
 fn symmetric_masters_form_one_cluster_and_keep_it() {
     let taken: BTreeSet<_> =
         [1, 3, 5].into_iter().flat_map(|masters| simulate(masters, Bootstrap::Symmetric)).collect();
-    let expected = ["Boot", "Form", "Join", "Replace", "Resume", "Wait(Peers", "Wait(Quorum)"];
+    let expected = ["Boot", "Form", "Join", "Replace", "Resume", "Retire", "Wait(Peers", "Wait(Quorum)"];
     assert_eq!(taken, BTreeSet::from(expected), "the schedules lead everywhere");
 }
 
 #[test]
 fn a_first_master_and_its_followers_form_one_cluster_and_keep_it() {
     let taken: BTreeSet<_> = [1, 3, 5].into_iter().flat_map(|masters| simulate(masters, Bootstrap::InitJoin)).collect();
-    assert_eq!(taken.len(), 8, "the schedules lead everywhere: {taken:?}");
+    assert_eq!(taken.len(), 9, "the schedules lead everywhere: {taken:?}");
 }
 
 /// Whether the simulation sees anything: masters that take an empty disk for a new one, unless a living cluster tells them
@@ -371,6 +386,8 @@ fn a_first_master_and_its_followers_form_one_cluster_and_keep_it() {
 fn the_simulation_finds_what_is_wrong_with_asking_nobody() {
     let naive = |observation: &Observation| match decide(observation) {
         Action::Wait(Waiting::Peers { .. } | Waiting::Quorum) => Action::Form,
+        // It mends what comes of that.
+        Action::Retire => Action::Boot,
         action => action,
     };
     let failed = |seed: &u64| Simulation::new(3, Bootstrap::Symmetric, naive).run(*seed).is_err();
