@@ -179,7 +179,7 @@ pub fn run(command: &LabCommand, global: &Global, output: &Output) -> Result<(),
             let mut command = lab::command(&which.open()?, node, words)?;
             // The command takes this process's place, with its terminal and its exit code.
             let source = command.exec();
-            Err(CommandError::Start { program: "nsenter", source }.into())
+            Err(CommandError::Start { program: "setpriv", source }.into())
         }
         LabCommand::Fault(command) => fault(command, output),
         LabCommand::Down { which } => {

@@ -48,8 +48,10 @@ fn own_depth() -> usize {
 pub fn command<S: AsRef<OsStr>>(lab: &Lab, node: &str, words: &[S]) -> Result<Command, LabError> {
     lab.machine(node)?;
     let leader = leader(lab, node)?.ok_or_else(|| LabError::Off { node: node.to_owned() })?;
-    let mut command = Command::new("nsenter");
+    let mut command = Command::new("setpriv");
     command.env_clear().envs(ENVIRONMENT);
+    // The clock is the whole machine's. The node's own processes cannot turn it either, see `boot`.
+    command.args(["--bounding-set", "-sys_time", "--inh-caps", "-sys_time", "nsenter"]);
     // What curses needs to know of the terminal.
     command.env("TERM", "xterm-256color");
     command.arg(format!("--target={leader}"));
@@ -61,5 +63,5 @@ pub fn command<S: AsRef<OsStr>>(lab: &Lab, node: &str, words: &[S]) -> Result<Co
 /// Runs a command in a node to its end and gives what it wrote.
 pub(super) fn output<S: AsRef<OsStr>>(lab: &Lab, node: &str, words: &[S]) -> Result<std::process::Output, LabError> {
     let mut command = command(lab, node, words)?;
-    command.stdin(Stdio::null()).output().map_err(LabError::io("run", &PathBuf::from("nsenter")))
+    command.stdin(Stdio::null()).output().map_err(LabError::io("run", &PathBuf::from("setpriv")))
 }

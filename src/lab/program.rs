@@ -19,6 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
     ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
     ("systemd-nspawn", "systemd-container"),
     ("tc", "iproute2"),
     ("umount", "mount"),
