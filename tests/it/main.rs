@@ -58,3 +58,6 @@ mod layering;
 
 // What happens on a machine: installing, going back, and becoming a cluster.
 mod node;
+
+// Whole machines on this one: `khimg lab`, and clusters that form in it. A stage of its own in `tests/run`.
+mod lab;

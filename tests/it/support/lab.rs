@@ -38,7 +38,6 @@ pub fn lab() -> &'static Lab {
 impl Lab {
     /// A cluster of three masters, a worker and a load balancer, all from this mirror and Debian's archive.
     pub fn cluster(&self) -> String {
-        let Self { http, registry, key, fingerprint } = self;
         format!(
             r#"apiVersion: khimg/v1
 name: lab
@@ -46,7 +45,22 @@ kubernetes: 1.20.2
 target: {{os: debian-12, arch: amd64}}
 endpoint: {{mode: dedicated, vip: 10.77.0.100, port: 6443, interface: host0, virtualRouterId: 77}}
 network: {{cni: bridge, dns: none}}
-mirrors: [lab, system]
+{}nodes:
+  - {{name: master-1, role: master, address: 10.77.0.11/24}}
+  - {{name: master-2, role: master, address: 10.77.0.12/24}}
+  - {{name: master-3, role: master, address: 10.77.0.13/24}}
+  - {{name: worker-1, role: worker, address: 10.77.0.21/24}}
+  - {{name: lb-1, role: lb, address: 10.77.0.31/24}}
+"#,
+            self.mirrors()
+        )
+    }
+
+    /// The lines of a cluster file that point it at this mirror and at Debian's archive.
+    pub fn mirrors(&self) -> String {
+        let Self { http, registry, key, fingerprint } = self;
+        format!(
+            r#"mirrors: [lab, system]
 mirrorDefinitions:
   lab:
     kubernetes-legacy: {http}/kubernetes/apt
@@ -57,12 +71,6 @@ mirrorDefinitions:
 trust:
   kubernetes-legacy: {{keys: [{key}], fingerprints: [{fingerprint}]}}
   kubernetes: {{keys: [{key}], fingerprints: [{fingerprint}]}}
-nodes:
-  - {{name: master-1, role: master, address: 10.77.0.11/24}}
-  - {{name: master-2, role: master, address: 10.77.0.12/24}}
-  - {{name: master-3, role: master, address: 10.77.0.13/24}}
-  - {{name: worker-1, role: worker, address: 10.77.0.21/24}}
-  - {{name: lb-1, role: lb, address: 10.77.0.31/24}}
 "#,
             key = key.display()
         )

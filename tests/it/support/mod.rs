@@ -15,6 +15,7 @@ pub mod machine;
 pub mod mirror;
 pub mod proxy;
 pub mod registry;
+pub mod rehearsal;
 pub mod sandbox;
 pub mod tokens;
 pub mod workshop;

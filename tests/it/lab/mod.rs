@@ -1,0 +1,11 @@
+//! Whole machines. One lab at a time; the long ones take their steps in one lab after another and say how long each took.
+
+mod agreement;
+mod availability;
+mod client;
+mod formed;
+mod machines;
+mod partitions;
+mod remains;
+mod service;
+mod watch;
