@@ -69,6 +69,9 @@ pub mod bill;
 // On the machines.
 pub mod node;
 
+// Onto the machines.
+pub mod serve;
+
 // All of it, on one machine.
 pub mod lab;
 

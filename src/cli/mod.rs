@@ -21,6 +21,7 @@ mod render;
 mod sbom;
 mod schema;
 mod secrets;
+mod serve;
 mod show;
 mod store;
 mod token;
@@ -84,6 +85,7 @@ enum Command {
     Import(import::ImportArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
+    Serve(serve::ServeArgs),
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
     #[command(subcommand)]
@@ -119,6 +121,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Import(args) => import::run(&args, global, output),
         Command::Push(args) => push::run(&args, global, output),
         Command::Pull(args) => pull::run(&args, global, output),
+        Command::Serve(args) => serve::run(&args, global, output),
         Command::Secrets(command) => secrets::run(&command, output),
         Command::Store(command) => store::run(&command, global, output),
         Command::Lab(command) => lab::run(&command, global, output),

@@ -36,6 +36,11 @@ impl Output {
         }
     }
 
+    /// Data for people that replaces what was there before: the terminal is cleared first.
+    pub fn screen(&self, text: &str) {
+        self.text(&format!("\x1b[2J\x1b[H{text}"));
+    }
+
     /// Data for machines.
     pub fn data<T: Serialize>(&self, value: &T) {
         match serde_json::to_string_pretty(value) {

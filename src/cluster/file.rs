@@ -276,6 +276,12 @@ pub struct NodeFile {
     /// Its Ethernet address, by which network boot and cloud-init recognise it.
     #[serde(default)]
     pub mac: Option<String>,
+    /// Its serial number, as its firmware tells it (SMBIOS, chassis or system): another way to recognise it over the network.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// Its UUID, as its firmware tells it (SMBIOS): another way to recognise it over the network.
+    #[serde(default)]
+    pub uuid: Option<String>,
     /// The interface that carries the address, where that is not the endpoint's.
     #[serde(default)]
     pub interface: Option<String>,

@@ -9,6 +9,7 @@ pub mod file;
 pub mod network;
 pub mod node;
 mod seeding;
+pub mod uuid;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use seeding::{Disc, Platform, Seeding};
+pub use uuid::Uuid;
 pub use version::{KubernetesVersion, VersionRequest};
 
 use crate::catalog::Catalog;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Target;
+use super::{Target, Uuid};
 
 /// What a machine is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +69,12 @@ impl FromStr for Mac {
     }
 }
 
+impl From<[u8; 6]> for Mac {
+    fn from(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl Mac {
     /// Whether it can belong to one machine: not a group address (IEEE 802-2014 §8.2.1: lowest bit of the first octet) and not all zero.
     pub fn is_unicast(self) -> bool {
@@ -104,6 +110,10 @@ pub struct Node {
     pub nameservers: Vec<IpAddr>,
     /// The Ethernet address by which network boot and cloud-init recognise it.
     pub mac: Option<Mac>,
+    /// The serial number by which network boot recognises it.
+    pub serial: Option<String>,
+    /// The UUID by which network boot recognises it.
+    pub uuid: Option<Uuid>,
     /// The interface that carries `address`; the endpoint's interface unless it says otherwise.
     pub interface: String,
     /// Its own base system, where that differs from the cluster's.

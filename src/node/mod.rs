@@ -27,6 +27,7 @@ pub mod record;
 pub mod state;
 pub mod status;
 pub mod token;
+pub mod told;
 mod units;
 mod unpack;
 pub mod up;

@@ -127,6 +127,11 @@ impl Project {
         self.cluster_path.is_none()
     }
 
+    /// The cluster that the cluster file describes.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Where the lock is kept: beside the cluster file.
     pub fn lock_path(&self) -> PathBuf {
         self.directory.join("khimg.lock")

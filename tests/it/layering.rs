@@ -94,6 +94,10 @@ const MODULES: &[(&str, &[&str])] = &[
         "lab",
         &["arch", "catalog", "clock", "cluster", "deliver", "digest", "exit", "inspect", "render", "report", "shipped"],
     ),
+    (
+        "serve",
+        &["arch", "clock", "cluster", "deliver", "digest", "exit", "input", "inspect", "node", "render", "report"],
+    ),
     ("transfer", &["deliver", "digest", "exit", "input", "inspect", "pack", "render", "report", "store"]),
     ("artifact", &["deliver", "digest", "exit", "input", "inspect", "lock", "registry", "render", "report", "store"]),
     ("bill", &["digest", "exit", "inspect", "lock", "pack"]),

@@ -35,6 +35,9 @@ mod render;
 // Discs that carry seeds, read by others.
 mod iso;
 
+// Depots and seeds over the network.
+mod serve;
+
 // Bundles: same bytes, whatever the machine.
 mod pack;
 

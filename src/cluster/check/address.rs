@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Check, Refusal};
-use crate::cluster::Mac;
 use crate::cluster::file::ClusterFile;
+use crate::cluster::{Mac, Uuid};
 
 /// An address without a prefix length that one machine can have.
 pub(super) fn plain(text: &str) -> Result<IpAddr, Refusal> {
@@ -98,6 +98,7 @@ pub(super) fn check_nodes(check: &mut Check<'_>, file: &ClusterFile) {
     let mut names = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     let mut macs = BTreeMap::new();
+    let (mut serials, mut uuids) = (BTreeMap::new(), BTreeMap::new());
     for (index, written) in file.nodes.iter().enumerate() {
         if let Some(first) = names.insert(&written.name, index) {
             names.insert(&written.name, first);
@@ -116,6 +117,19 @@ pub(super) fn check_nodes(check: &mut Check<'_>, file: &ClusterFile) {
                 format!("two nodes have the MAC address {mac}"),
                 "give each node its own",
             );
+        }
+        if let Some(serial) = &written.serial
+            && let Some(first) = serials.insert(serial, index)
+        {
+            serials.insert(serial, first);
+            let message = format!("two nodes have the serial number {serial:?}");
+            twice(check, index, first, "serial", message, "give each node its own");
+        }
+        if let Some(uuid) = written.uuid.as_deref().and_then(|text| text.parse::<Uuid>().ok())
+            && let Some(first) = uuids.insert(uuid, index)
+        {
+            uuids.insert(uuid, first);
+            twice(check, index, first, "uuid", format!("two nodes have the UUID {uuid}"), "give each node its own");
         }
         let Ok(net) = node(&written.address) else { continue };
         if let Some(first) = addresses.insert(net.addr(), index) {

@@ -159,6 +159,14 @@ impl Check<'_> {
             Some(text) => self.accept(&at("mac"), address::mac(text)).map(Some),
             None => Some(None),
         };
+        let serial = match &node.serial {
+            Some(text) => self.accept(&at("serial"), name::serial(text)).map(Some),
+            None => Some(None),
+        };
+        let uuid = match &node.uuid {
+            Some(text) => self.accept(&at("uuid"), name::uuid(text)).map(Some),
+            None => Some(None),
+        };
         let interface = match &node.interface {
             Some(text) => self.accept(&at("interface"), name::interface(text)),
             None => Some(file.endpoint.interface.clone()),
@@ -171,6 +179,8 @@ impl Check<'_> {
             gateway: gateway?,
             nameservers: nameservers?,
             mac: mac?,
+            serial: serial?,
+            uuid: uuid?,
             interface: interface?,
             target: own.filter(|own| own != target),
         })

@@ -1,6 +1,7 @@
 //! Names of machines, domains and interfaces.
 
 use super::Refusal;
+use crate::cluster::Uuid;
 
 /// A DNS label as Kubernetes wants it (RFC 1123 §2.1, in lower case).
 pub(super) fn dns_label(text: &str) -> Result<String, Refusal> {
@@ -29,6 +30,31 @@ pub(super) fn dns_domain(text: &str) -> Result<String, Refusal> {
     let help =
         "use labels of a-z, 0-9 and -, with dots between them and 120 characters at most, such as `cluster.local`";
     Err(Refusal::new(format!("{text:?} is not a DNS domain"), help))
+}
+
+/// A machine's serial number that can stand in a URL as it is, where cloud-init and iPXE put it.
+pub(super) fn serial(text: &str) -> Result<String, Refusal> {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&text.len())
+        && text.bytes().all(fine)
+        && text.parse::<Uuid>().is_err()
+        && !text.starts_with('.')
+    {
+        return Ok(text.to_owned());
+    }
+    let help = "use 1 to 64 of a-z, A-Z, 0-9, -, _ and .; a machine with another one has a `mac` or a `uuid`";
+    Err(Refusal::new(format!("{text:?} is not a serial number that fits into a URL"), help))
+}
+
+/// A machine's UUID, which not all machines have: some firmware leaves it empty.
+pub(super) fn uuid(text: &str) -> Result<Uuid, Refusal> {
+    let help = "write it as `dmidecode -s system-uuid` does, such as \"4c4c4544-0042-3510-8051-b4c04f4a4e31\"";
+    let uuid: Uuid =
+        text.parse().map_err(|error: crate::cluster::uuid::ParseUuidError| Refusal::new(error.to_string(), help))?;
+    if uuid.is_blank() {
+        return Err(Refusal::new(format!("{uuid} is what firmware without a UUID says, which many machines do"), help));
+    }
+    Ok(uuid)
 }
 
 /// A network interface as Linux names them: `dev_valid_name` in `net/core/dev.c` (IFNAMSIZ is 16 with the final zero).

@@ -11,6 +11,8 @@ fn node(name: &str, role: Role, address: &str) -> Node {
         gateway: None,
         nameservers: Vec::new(),
         mac: None,
+        serial: None,
+        uuid: None,
         interface: "ens160".to_owned(),
         target: None,
     }

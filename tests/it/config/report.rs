@@ -143,7 +143,7 @@ name: z
     6 |   - {name: a, role: master, address: 10.0.0.1/24, speed: 10}
       |                                                   ^^^^^
       |
-      = hint: known keys: address, gateway, interface, mac, name, nameservers, role and target
+      = hint: known keys: address, gateway, interface, mac, name, nameservers, role, serial, target and uuid
 
     error: two nodes are called "a"
      --> cluster.yaml:7:12

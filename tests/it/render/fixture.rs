@@ -27,6 +27,8 @@ pub fn node(name: &str, role: Role, host: u8) -> Node {
         gateway: Some([192, 168, 30, 1].into()),
         nameservers: vec![[192, 168, 30, 2].into()],
         mac: Some(format!("52:54:00:00:00:{host:02}").parse().expect("a MAC address")),
+        serial: None,
+        uuid: None,
         interface: "ens160".to_owned(),
         target: None,
     }

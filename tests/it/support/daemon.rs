@@ -72,6 +72,12 @@ impl Daemon {
         String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
     }
 
+    /// Ends it without warning, as a loss of power would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+
     /// Asks again and again until `ready` answers, the daemon ends or patience does.
     pub fn wait<T>(&mut self, mut ready: impl FnMut(&Self) -> Option<T>) -> T {
         let begun = Instant::now();
@@ -92,7 +98,10 @@ impl Drop for Daemon {
         let Some(pid) = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default()) else {
             return;
         };
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        // One that has ended may have left its number to another.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if begun.elapsed() > PATIENCE {
