@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use khimg::serve::{ServeOptions, Server, Tls, rearm, serve};
+use khimg::serve::dhcp::answer::Dhcp;
+use khimg::serve::{Netboot, ServeOptions, Server, Tls, rearm, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::CommandError;
@@ -32,8 +33,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR", default_value = "dist")]
     dist: PathBuf,
 
-    /// Serve HTTP here
-    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["tls_listen", "rearm"])]
+    /// Serve HTTP here [default with --interface: port 8080 there]
+    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["tls_listen", "interface", "rearm"])]
     listen: Option<SocketAddr>,
 
     /// Serve HTTPS here, and hand out seeds nowhere else
@@ -56,6 +57,18 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     boot: Option<PathBuf>,
 
+    /// Let the machines on this interface boot over the network: DHCP and TFTP, here and nowhere else; needs root
+    #[arg(long, value_name = "INTERFACE", requires = "boot")]
+    interface: Option<String>,
+
+    /// `proxy`: beside a DHCP server that gives addresses; `full`: alone, each node gets its own address
+    #[arg(long, value_name = "HOW", default_value = "proxy", value_parser = parse_dhcp, requires = "interface")]
+    dhcp: Dhcp,
+
+    /// Where iPXE is: undionly.kpxe for BIOS, ipxe.efi for UEFI, ipxe-arm64.efi for Arm
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/ipxe", requires = "interface")]
+    ipxe: PathBuf,
+
     /// Keep the record of what was handed out in this file [default: DIST.served, beside the delivered directory]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -77,9 +90,22 @@ impl ServeArgs {
         })
     }
 
+    fn netboot(&self) -> Option<Netboot> {
+        let interface = self.interface.clone()?;
+        Some(Netboot { interface, dhcp: self.dhcp, ipxe: self.ipxe.clone() })
+    }
+
     fn tls(&self) -> Option<Tls> {
         let (listen, certificate, key) = (self.tls_listen?, self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(Tls { listen, certificate, key })
+    }
+}
+
+fn parse_dhcp(text: &str) -> Result<Dhcp, String> {
+    match text {
+        "proxy" => Ok(Dhcp::Proxy),
+        "full" => Ok(Dhcp::Full),
+        _ => Err("one of: proxy, full".to_owned()),
     }
 }
 
@@ -98,6 +124,7 @@ pub fn run(args: &ServeArgs, global: &Global, output: &Output) -> Result<(), Fai
         listen: args.listen,
         tls: args.tls(),
         status: args.status,
+        netboot: args.netboot(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     let served = runtime.block_on(async {

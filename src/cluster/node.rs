@@ -76,6 +76,11 @@ impl From<[u8; 6]> for Mac {
 }
 
 impl Mac {
+    /// The six bytes.
+    pub fn octets(self) -> [u8; 6] {
+        self.0
+    }
+
     /// Whether it can belong to one machine: not a group address (IEEE 802-2014 §8.2.1: lowest bit of the first octet) and not all zero.
     pub fn is_unicast(self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]

@@ -52,6 +52,12 @@ pub enum ServeError {
         /// Why not.
         reason: String,
     },
+    /// There is nothing that a machine could load first.
+    #[error("{path} has no boot program of iPXE")]
+    NoPrograms {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file or a directory that the user named.
     #[error("cannot {action} {path}")]
     Io {
@@ -81,7 +87,7 @@ impl Explain for ServeError {
         match self {
             Self::Depot(source) => source.exit(),
             Self::Ledger { .. } | Self::Io { .. } => Exit::LocalIo,
-            Self::Record { .. } | Self::NoNode { .. } | Self::Tls { .. } => Exit::BadInput,
+            Self::Record { .. } | Self::NoNode { .. } | Self::Tls { .. } | Self::NoPrograms { .. } => Exit::BadInput,
             Self::Listen { .. } => Exit::Network,
         }
     }
@@ -98,6 +104,10 @@ impl Explain for ServeError {
                 _ => "`ip address` lists interfaces and addresses".to_owned(),
             }),
             Self::Tls { .. } => Some("both are PEM: the certificate with its chain, and its key".to_owned()),
+            Self::NoPrograms { .. } => Some(
+                "install Debian's package `ipxe`, or name a directory with undionly.kpxe or ipxe.efi by `--ipxe`"
+                    .to_owned(),
+            ),
             Self::NoNode { .. } | Self::Ledger { .. } | Self::Io { .. } => None,
         }
     }

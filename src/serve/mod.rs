@@ -7,13 +7,18 @@ mod answer;
 mod board;
 mod body;
 mod boot;
+pub mod dhcp;
 mod error;
 mod ledger;
 mod listen;
-mod machine;
+pub mod machine;
+mod netboot;
 mod page;
-mod range;
+pub mod range;
 mod seeds;
+mod socket;
+mod sparing;
+pub mod tftp;
 mod tree;
 
 use std::net::SocketAddr;
@@ -27,7 +32,10 @@ pub use error::ServeError;
 use ledger::Ledger;
 use listen::{Content, Door};
 use machine::Machines;
+pub use netboot::Netboot;
+use netboot::NetbootServer;
 use seeds::Seeds;
+use sparing::Sparing;
 use tree::Depot;
 
 use crate::cluster::Cluster;
@@ -53,18 +61,24 @@ pub struct ServeOptions {
     pub record: PathBuf,
     /// What machines boot; nothing boots where `None`.
     pub boot: Option<PathBuf>,
-    /// Where to listen for HTTP.
+    /// Where to listen for HTTP; port 8080 of the interface for network boot, if `None` and there is one.
     pub listen: Option<SocketAddr>,
     /// Where to listen for HTTPS. With it, seeds are handed out there alone.
     pub tls: Option<Tls>,
     /// Where to show the live table.
     pub status: Option<SocketAddr>,
+    /// Network boot; no DHCP and no TFTP where `None`.
+    pub netboot: Option<Netboot>,
 }
+
+/// Where HTTP is served on the interface for network boot, unless the user says otherwise.
+const PORT: u16 = 8080;
 
 /// Servers whose sockets are open.
 pub struct Server {
     site: Arc<Site>,
     doors: Vec<(Door, Content)>,
+    netboot: Option<NetbootServer>,
     /// Where the depot and the seeds are, as URLs without a closing slash; for people.
     pub places: Vec<String>,
 }
@@ -74,6 +88,7 @@ pub struct Server {
 /// # Errors
 /// No delivery, a record that cannot be kept, an address that cannot be had.
 pub fn serve(cluster: &Cluster, options: &ServeOptions, reporter: Arc<dyn Reporter>) -> Result<Server, ServeError> {
+    let reporter: Arc<dyn Reporter> = Arc::new(Sparing::new(reporter));
     let machines = Machines::of(cluster);
     let depot = Depot::open(&options.dist)?;
     let ledger = Ledger::open(&options.record)?;
@@ -83,7 +98,15 @@ pub fn serve(cluster: &Cluster, options: &ServeOptions, reporter: Arc<dyn Report
         reporter.report(Event::Warning { text });
     }
     let mut places = Vec::new();
-    let plain = options.listen.map(|address| Door::open(address, None, None)).transpose()?;
+    let plain = match (options.listen, &options.netboot) {
+        (Some(address), _) => Some(Door::open(address, None, None)?),
+        (None, Some(netboot)) => {
+            let address = SocketAddr::from((netboot::address(netboot)?, PORT));
+            Some(Door::open(address, Some(&netboot.interface), None)?)
+        }
+        (None, None) => None,
+    };
+    let http = plain.as_ref().map(Door::address).transpose()?;
     let tls = match &options.tls {
         Some(tls) => Some(Door::open(tls.listen, None, Some(listen::acceptor(&tls.certificate, &tls.key)?))?),
         None => None,
@@ -113,7 +136,14 @@ pub fn serve(cluster: &Cluster, options: &ServeOptions, reporter: Arc<dyn Report
         }
         doors.push((door, content));
     }
-    Ok(Server { site, doors, places })
+    let netboot = match (&options.netboot, http) {
+        (Some(netboot), Some(http)) => {
+            places.extend(NetbootServer::places(netboot, netboot::address(netboot)?));
+            Some(NetbootServer::open(netboot, http, Arc::clone(&site))?)
+        }
+        _ => None,
+    };
+    Ok(Server { site, doors, netboot, places })
 }
 
 /// Lets these nodes fetch their seeds once more. A server that is running learns of it.
@@ -136,7 +166,12 @@ impl Server {
     /// Answers until it is dropped.
     pub async fn run(self) {
         let doors = self.doors.into_iter().map(|(door, content)| async move { match door.serve(content).await {} });
-        let _never: Vec<()> = futures_util::future::join_all(doors).await;
+        let netboot = async {
+            if let Some(netboot) = self.netboot {
+                netboot.serve().await;
+            }
+        };
+        futures_util::future::join(futures_util::future::join_all(doors), netboot).await;
     }
 }
 

@@ -29,6 +29,9 @@ mod build;
 // Seeds of thousands of nodes: time and memory.
 mod nodes;
 
+// The depot over HTTP against nginx.
+mod serve;
+
 mod support;
 
 use figure::Figure;
@@ -37,12 +40,13 @@ use figure::Figure;
 type Measure = fn() -> Vec<Figure>;
 
 /// Name → measurement.
-const FIGURES: [(&str, Measure); 5] = [
+const FIGURES: [(&str, Measure); 6] = [
     ("closure", closure::measure),
     ("packing", packing::measure),
     ("pull", pull::measure),
     ("build", build::measure),
     ("nodes", nodes::measure),
+    ("serve", serve::measure),
 ];
 
 fn main() {

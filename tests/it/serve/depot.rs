@@ -60,7 +60,7 @@ fn curl_and_wget_go_on_where_they_were_cut_off() {
             _ => command.args(["-q", "--no-proxy", "-c", "-O"]).arg(&file),
         };
         assert!(command.arg(&url).status().expect("runs").success(), "{program}");
-        assert_eq!(fs::read(&file).expect("readable") == content(), true, "{program}");
+        assert!(fs::read(&file).expect("readable") == content(), "{program}");
     }
 }
 

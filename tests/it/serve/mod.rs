@@ -1,8 +1,11 @@
 //! `khimg serve` as a user starts it, asked by real clients.
 
 mod depot;
+mod fuzz;
 mod machines;
+mod netboot;
 mod seeds;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -170,8 +173,13 @@ impl Served {
     }
 
     pub fn page(&self, path: &str) -> String {
-        let page = self.places.last().expect("a page");
+        let page = self.places.iter().find(|place| place.starts_with("http") && place.ends_with('/')).expect("a page");
         format!("{}{path}", page.trim_end_matches('/'))
+    }
+
+    /// The most memory that it has held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        self.daemon.peak_memory()
     }
 
     /// The process, to be ended without warning.

@@ -149,6 +149,8 @@ fn two_thousand_at_once_each_served_once() {
         answers
     });
     assert_eq!(answers.len(), COUNT);
+    // Twice as many connections as machines, each with its buffers.
+    assert!(served.peak_memory() < 200_000_000, "{} bytes", served.peak_memory());
     for (node, mut statuses) in answers {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 410], "node-{node}");

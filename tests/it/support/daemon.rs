@@ -78,6 +78,13 @@ impl Daemon {
         self.child.wait().expect("a child of ours");
     }
 
+    /// The most memory that it has held, in bytes (`VmHWM`, proc_pid_status(5)).
+    pub fn peak_memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.unwrap_or(0_u64) * 1024
+    }
+
     /// Asks again and again until `ready` answers, the daemon ends or patience does.
     pub fn wait<T>(&mut self, mut ready: impl FnMut(&Self) -> Option<T>) -> T {
         let begun = Instant::now();

@@ -18,8 +18,22 @@ pub struct Parts {
     _directory: TempDir,
     kernel: PathBuf,
     initrd: PathBuf,
+    /// One that looks at the network instead.
+    network_initrd: PathBuf,
     root: PathBuf,
 }
+
+/// Modules that the emulated network card needs, in the order of their dependencies.
+const NETWORK: [&str; 8] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "failover",
+    "net_failover",
+    "virtio_net",
+];
 
 /// Modules that the emulated disks and discs need, in the order of their dependencies.
 const MODULES: [&str; 8] = [
@@ -57,7 +71,8 @@ fn make() -> Parts {
     let boot = fs::read_dir(tree.join("boot")).expect("a kernel").map(|entry| entry.expect("readable").path());
     let image = boot.into_iter().find(|path| path.to_string_lossy().contains("/vmlinuz-")).expect("a kernel");
     fs::rename(image, &kernel).expect("the kernel");
-    let initrd = initrd(directory.path(), &tree);
+    let initrd = initial(&directory.path().join("initrd"), &tree, &MODULES, include_str!("machine.sh"));
+    let network_initrd = initial(&directory.path().join("network"), &tree, &NETWORK, include_str!("netboot.sh"));
     let system = directory.path().join("system");
     fs::create_dir(&system).expect("a directory");
     run(Command::new("tar").arg("-xpf").arg(system_archive()).arg("-C").arg(&system));
@@ -66,7 +81,7 @@ fn make() -> Parts {
     for done in [&tree, &system] {
         fs::remove_dir_all(done).expect("removed");
     }
-    Parts { _directory: directory, kernel, initrd, root }
+    Parts { _directory: directory, kernel, initrd, network_initrd, root }
 }
 
 /// The package of Debian's kernel for virtual machines, kept for a day: the archive moves on.
@@ -95,9 +110,8 @@ fn system_archive() -> PathBuf {
     kept
 }
 
-/// An initial file system that loads the modules, looks at the disc itself and hands over to `/khimg-test` of the root.
-fn initrd(directory: &Path, kernel: &Path) -> PathBuf {
-    let tree = directory.join("initrd");
+/// An initial file system in `tree` that loads `modules` of `kernel` and goes on with `script`; its archive.
+fn initial(tree: &Path, kernel: &Path, modules: &[&str], script: &str) -> PathBuf {
     for name in ["bin", "modules", "proc", "sys", "dev", "root", "disc"] {
         fs::create_dir_all(tree.join(name)).expect("a directory");
     }
@@ -112,26 +126,34 @@ fn initrd(directory: &Path, kernel: &Path) -> PathBuf {
     }
     for entry in walkdir::WalkDir::new(kernel).into_iter().map(|entry| entry.expect("readable")) {
         let stem = entry.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if MODULES.contains(&stem) && entry.path().extension().is_some_and(|end| end == "ko") {
+        if modules.contains(&stem) && entry.path().extension().is_some_and(|end| end == "ko") {
             fs::copy(entry.path(), tree.join("modules").join(entry.file_name())).expect("a module");
         }
     }
     let mut init = "#!/bin/busybox sh\nb=/bin/busybox\n\
         $b mount -t proc proc /proc; $b mount -t sysfs sys /sys; $b mount -t devtmpfs dev /dev\n"
         .to_owned();
-    for module in MODULES {
+    for module in modules {
         writeln!(init, "$b insmod /modules/{module}.ko").expect("in memory");
     }
-    init += include_str!("machine.sh");
+    init += script;
     fs::write(tree.join("init"), init).expect("a script");
     fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755)).expect("its mode");
-    let archive = directory.join("initrd.cpio");
+    let archive = tree.with_extension("cpio");
     let pack = "cd \"$1\" && find . | cpio --quiet -o -H newc >\"$2\"";
-    run(Command::new("sh").args(["-c", pack, "sh"]).arg(&tree).arg(&archive));
+    run(Command::new("sh").args(["-c", pack, "sh"]).arg(tree).arg(&archive));
     archive
 }
 
 impl Parts {
+    /// Puts into `directory` what a machine boots over the network: it looks for its seed, says what it finds, and ends.
+    pub fn netboot(&self, directory: &Path) {
+        fs::create_dir_all(directory).expect("a directory");
+        fs::copy(&self.kernel, directory.join("kernel")).expect("the kernel");
+        fs::copy(&self.network_initrd, directory.join("initrd")).expect("the initial file system");
+        fs::write(directory.join("cmdline"), "console=ttyS0 quiet panic=-1 ds=nocloud-net;s={seed}/").expect("written");
+    }
+
     /// Boots with `disc` as the second disk and gives back what the machine says on its console, the lines that begin with `KHIMG`.
     pub fn boot(&self, disc: &Path) -> Vec<String> {
         let drive = |path: &Path, options: &str| format!("file={},if=virtio,format=raw,{options}", path.display());
