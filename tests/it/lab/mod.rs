@@ -4,6 +4,7 @@ mod agreement;
 mod availability;
 mod client;
 mod formed;
+mod late;
 mod machines;
 mod partitions;
 mod remains;
