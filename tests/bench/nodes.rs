@@ -21,11 +21,14 @@ const SLACK: f64 = 1.2;
 
 const BUILD: [&str; 3] = ["build", "--profile", "worker"];
 
-/// The cluster of the tests' mirror with so many workers more.
-fn cluster(workers: usize) -> String {
+/// How many the cluster of the tests' mirror has by itself.
+const OWN: usize = 5;
+
+/// The cluster of the tests' mirror with as many workers more as make so many nodes.
+fn cluster(nodes: usize) -> String {
     // The bridge network has no share of addresses for so many nodes.
     let mut text = lab().cluster().replace("/24", "/16").replace("cni: bridge", "cni: none, podSubnet: 10.128.0.0/11");
-    for at in 0..workers {
+    for at in 0..nodes - OWN {
         let (high, low) = (1 + at / 250, 1 + at % 250);
         writeln!(text, "  - {{name: node-{at}, role: worker, address: 10.77.{high}.{low}/16}}").expect("in memory");
     }
