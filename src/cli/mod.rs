@@ -17,6 +17,7 @@ mod progress;
 mod project;
 mod pull;
 mod push;
+mod recovery;
 mod render;
 mod sbom;
 mod schema;

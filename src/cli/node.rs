@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use khimg::digest::Digest;
 use khimg::node::check::{self, Verdict};
+use khimg::node::renewal;
 use khimg::node::state::{STATE, State};
 use khimg::node::status::{self, Phase, Report};
 use khimg::node::up::progress;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use super::failure::CommandError;
 use super::project::wait;
+use super::recovery::{self, RestoreArgs, SnapshotArgs};
 use super::token::{self, TokenCommand};
 use super::{Failure, Output};
 
@@ -52,6 +54,42 @@ pub enum NodeCommand {
     Check,
     #[command(subcommand)]
     Token(TokenCommand),
+    /// On a master: copy what the cluster's etcd holds to /var/lib/khimg/snapshots
+    ///
+    /// What khimg-snapshot.timer does on every master every six hours. Each is proven by etcd's own digest and readable for
+    /// root alone: it holds all Secrets of the cluster. Copy them to another place, too.
+    Snapshot(SnapshotArgs),
+    /// On a master: renew the certificates of its control plane, if less than a quarter of the life of one is left
+    ///
+    /// What khimg-renew.timer does every day; kubeadm's certificates are for a year. One master at a time; never while another
+    /// master is not well, until there are only seven days left. Then etcd, API server, controller manager and scheduler start anew, each waited for. Authorities
+    /// are good for ten years and are not renewed.
+    Renew {
+        /// Whenever they end
+        #[arg(long)]
+        force: bool,
+    },
+    /// On a master: stop its control plane until `restore` or `follow`, across reboots too
+    Stop,
+    /// Bring a cluster back from a snapshot, on one master, when its etcd has lost its majority for good, or its data
+    ///
+    /// First, on every other master that can still be reached: khimg node stop. Power off those that cannot, and machines
+    /// whose disks were wiped. Old data that comes up again could make the old cluster live beside the restored one, and empty
+    /// disks could form a new one.
+    ///
+    /// Then, on one master: khimg node restore FILE. It proves the snapshot, refuses while etcd or khimg runs on any other
+    /// master, keeps the data that was there, and starts etcd with this master as its only member. Everything since the
+    /// snapshot is lost.
+    ///
+    /// Then, on each other master, one after the other: khimg node follow. It joins the restored cluster as a new member. A
+    /// machine whose disk was wiped needs nothing: it joins by itself.
+    ///
+    /// A single master that has lost its disk needs none of this: boot it with its seed.
+    Restore(RestoreArgs),
+    /// On a master: set its etcd's data aside and join the cluster that was restored on another one
+    ///
+    /// Refuses unless another master has a cluster with a majority that does not count this one in.
+    Follow,
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +139,21 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
             wait(output, async { Ok(up(&state, reporter).await?) })?;
         }
         NodeCommand::Token(command) => token::run(command, output)?,
+        NodeCommand::Snapshot(args) => recovery::take(args, &Machine { root: None }.enter()?, output)?,
+        NodeCommand::Renew { force } => {
+            let state = Machine { root: None }.enter()?;
+            let reporter = output.reporter();
+            let renewed = wait(output, async { Ok(renewal::renew(&state, *force, &*reporter).await?) })?;
+            if output.json() {
+                output.data(&renewed);
+            } else {
+                let what = if renewed.renewed { "renewed" } else { "nothing to renew" };
+                output.text(&format!("{what}: the first certificate ends at {}", renewed.ends));
+            }
+        }
+        NodeCommand::Stop => recovery::stop(output)?,
+        NodeCommand::Restore(args) => recovery::restore(args, &Machine { root: None }.enter()?, output)?,
+        NodeCommand::Follow => recovery::follow(&Machine { root: None }.enter()?, output)?,
         NodeCommand::Check => {
             let findings = check::check();
             if output.json() {

@@ -172,6 +172,16 @@ pub fn coredns_tells_ready(version: KubernetesVersion) -> bool {
     version.minor >= 16
 }
 
+/// kubeadm's words for renewing certificates (k/k#94938, 1.20).
+pub fn certs_renew(version: KubernetesVersion) -> &'static [&'static str] {
+    if version.minor >= 20 { &["certs", "renew", "all"] } else { &["alpha", "certs", "renew", "all"] }
+}
+
+/// Whether these renew the certificates in kubeconfigs, too (k/kubeadm#1361, 1.15).
+pub fn renews_kubeconfigs(version: KubernetesVersion) -> bool {
+    version.minor >= 15
+}
+
 /// Whether namespaces are restricted by pod-security labels, which flannel's needs (PodSecurity, on from 1.23).
 pub fn has_pod_security(version: KubernetesVersion) -> bool {
     version.minor >= 23
@@ -208,6 +218,8 @@ mod tests {
         assert_eq!((health_path(at(15)), health_path(at(16))), ("/healthz", "/readyz"));
         assert_eq!((cgroup_driver(at(21)).name(), cgroup_driver(at(22)).name()), ("cgroupfs", "systemd"));
         assert!(has_dockershim(at(23)) && !has_dockershim(at(24)));
+        assert_eq!((certs_renew(at(19))[0], certs_renew(at(20))[0]), ("alpha", "certs"));
+        assert!(!renews_kubeconfigs(at(14)) && renews_kubeconfigs(at(15)));
         assert_eq!(control_plane_taints(at(24)).len(), 2);
         assert_eq!(control_plane_labels(at(20)).len(), 2);
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::call::CallError;
 use super::record::Change;
+use super::recovery::RecoveryError;
+use super::renewal::RenewalError;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 use crate::inspect::InspectError;
@@ -142,6 +144,12 @@ pub enum NodeError {
         /// How long it had.
         seconds: u64,
     },
+    /// A cluster cannot be brought back.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// Certificates are not renewed.
+    #[error(transparent)]
+    Renewal(#[from] RenewalError),
     /// Others were faster again and again.
     #[error("the {what} was changed by others {tries} times while this node tried to")]
     Contended {
@@ -171,6 +179,8 @@ impl Explain for NodeError {
             }
             Self::Bundle { source } => source.exit(),
             Self::Call(source) => source.exit(),
+            Self::Recovery(source) => source.exit(),
+            Self::Renewal(source) => source.exit(),
             Self::Contended { .. } => Exit::Network,
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
@@ -192,6 +202,8 @@ impl Explain for NodeError {
             Self::Busy => "wait until it ends, or see `khimg node status`".to_owned(),
             Self::Bundle { source } => return source.hint(),
             Self::Call(source) => return source.hint(),
+            Self::Recovery(source) => return source.hint(),
+            Self::Renewal(source) => return source.hint(),
             Self::Digest { .. } => {
                 "copy the bundle again from where it was built, or give the digest that dist/public/manifest.json has for it".to_owned()
             }

@@ -28,6 +28,8 @@ pub struct Kubeconfig {
     pub server: Url,
     /// The cluster's authority, and the client.
     pub credentials: Credentials,
+    /// The client's certificate, PEM.
+    pub certificate: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -118,7 +120,7 @@ impl Kubeconfig {
             "client key",
         )?;
         let credentials = Credentials::new(&ca, Some((&certificate, &Secret::new(key))));
-        Ok(Self { server: cluster.server.clone(), credentials })
+        Ok(Self { server: cluster.server.clone(), credentials, certificate })
     }
 
     /// A client for the server that it names.

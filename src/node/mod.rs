@@ -24,6 +24,9 @@ pub mod kubeconfig;
 mod packages;
 mod place;
 pub mod record;
+pub mod recovery;
+pub mod renewal;
+pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod token;
@@ -31,6 +34,7 @@ pub mod told;
 mod units;
 mod unpack;
 pub mod up;
+mod validity;
 
 pub use error::NodeError;
 pub use install::{Outcome, install, rollback};

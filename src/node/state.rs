@@ -46,6 +46,22 @@ impl State {
         exclusive(&self.membership())
     }
 
+    /// Takes the snapshots for this process alone: two at once would write to one file.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub(super) fn lock_snapshots(&self) -> Result<Exclusive, NodeError> {
+        exclusive(&self.snapshots())
+    }
+
+    /// Takes the renewal of certificates for this process alone.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub(super) fn lock_renewal(&self) -> Result<Exclusive, NodeError> {
+        exclusive(&self.renewal())
+    }
+
     /// Whether another process, or this one, has the node's membership.
     pub(super) fn is_up(&self) -> bool {
         // Looking must leave nothing behind.
@@ -65,6 +81,16 @@ impl State {
     /// How the node became part of its cluster.
     pub(super) fn membership(&self) -> PathBuf {
         self.path.join("membership")
+    }
+
+    /// Copies of what etcd held.
+    pub fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
+    }
+
+    /// A renewal of certificates that has not come to its end.
+    pub(super) fn renewal(&self) -> PathBuf {
+        self.path.join("renewal")
     }
 
     /// All unpacked bundles.

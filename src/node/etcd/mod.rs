@@ -5,6 +5,7 @@
 //! or empty is left out.
 
 mod answer;
+pub(super) mod data;
 mod snapshot;
 pub(in crate::node) mod wal;
 

@@ -2,17 +2,15 @@
 //! what a power cut left half-written is made again.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::process::Command;
 
-use super::identity;
 use super::marks::{Mark, Marks};
 use super::program::{phase, run};
-use super::{Node, configuration, disk, registration, service, view};
+use super::{Node, about, configuration, disk, registration, service, view};
 use crate::cluster::{Dns, EtcdMode, KubernetesVersion};
 use crate::kubernetes::kubeadm::API_PORT;
 use crate::kubernetes::quirks;
@@ -21,7 +19,6 @@ use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
 use crate::node::kubeconfig::{ADMIN, KUBELET, Kubeconfig};
 use crate::render::INIT_PATH;
-use crate::secrets::Usage;
 
 /// Where everything of kubeadm lies.
 const KUBERNETES: &str = "/etc/kubernetes";
@@ -68,11 +65,7 @@ impl ControlPlane<'_> {
         let config = Path::new(INIT_PATH);
         if self.node.file.etcd == EtcdMode::External {
             // kubeadm issues nothing for an etcd that is not its own.
-            let name = "kube-apiserver-etcd-client";
-            let client = identity::authority(self.node.file.role)?.issue(name, &[], Usage::Client)?;
-            let path = |ending: &str| PathBuf::from(format!("{KUBERNETES}/pki/apiserver-etcd-client.{ending}"));
-            durable::write(&path("key"), 0o600, |file| file.write_all(client.key.expose().as_bytes()))?;
-            durable::write(&path("crt"), 0o644, |file| file.write_all(client.certificate.as_bytes()))?;
+            about::issue_etcd_client(&self.node.file, &Path::new(KUBERNETES).join("pki"))?;
         }
         phase(&["certs", "all"], config).await?;
         phase(&["kubeconfig", "all"], config).await?;

@@ -11,7 +11,7 @@ use crate::render::node_file::ETCD_DATA;
 const ETCD_DATA_OF_POD: &str = "/var/lib/etcd";
 
 /// The kubelet's own certificate, once it has one.
-pub(super) const KUBELET_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+pub(in crate::node) const KUBELET_CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 /// Whether etcd runs on this node itself.
 pub(super) fn holds_etcd(node: &NodeFile) -> bool {

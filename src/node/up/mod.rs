@@ -10,10 +10,11 @@
 //! Nothing here gives up: what cannot be done yet is waited for and told, what fails is told and tried again, and each step
 //! may be cut off anywhere.
 
+pub(super) mod about;
 pub mod agent;
 mod configuration;
 mod control_plane;
-mod disk;
+pub(super) mod disk;
 mod enter;
 mod identity;
 mod marks;
@@ -22,7 +23,7 @@ mod member;
 mod membership;
 mod observe;
 mod prepare;
-mod program;
+pub(super) mod program;
 pub mod progress;
 mod registration;
 mod retire;
@@ -31,7 +32,6 @@ mod tokens;
 mod view;
 mod worker;
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,14 +92,6 @@ pub async fn up(state: &State, reporter: Arc<dyn Reporter>) -> Result<(), NodeEr
 }
 
 impl Node {
-    /// Reads what the seed says of this machine.
-    fn read_file() -> Result<NodeFile, NodeError> {
-        let path = Path::new(node_file::PATH);
-        let text = fs::read_to_string(path).map_err(NodeError::io("read", path))?;
-        serde_saphyr::from_str(&text)
-            .map_err(|error| NodeError::Record { path: path.to_owned(), reason: error.to_string() })
-    }
-
     /// The others that hold the cluster's etcd.
     fn others(&self) -> impl Iterator<Item = &Member> {
         let role = disk::etcd_role(&self.file);

@@ -15,7 +15,7 @@ use crate::node::{units, unpack};
 use crate::render::NodeFile;
 
 use super::progress::Teller;
-use super::{Node, Pause, disk};
+use super::{Node, Pause, about, disk};
 
 /// Waits until a bundle is installed, and gives what the seed says of the node.
 pub(super) async fn installed(state: &State, teller: &Teller) -> Result<NodeFile, NodeError> {
@@ -23,7 +23,7 @@ pub(super) async fn installed(state: &State, teller: &Teller) -> Result<NodeFile
     loop {
         let record = Installed::read(state)?;
         if record.pending.is_none() && record.current().is_some() {
-            return Node::read_file();
+            return about::read();
         }
         let what = if record.pending.is_some() { "the installation of a bundle to end" } else { "a bundle" };
         teller.waiting("install", what);

@@ -22,7 +22,7 @@ pub(super) async fn phase(phase: &[&str], config: &Path) -> Result<(), NodeError
 }
 
 /// Runs `command`; nothing of this process's environment reaches it.
-pub(super) async fn run(mut command: Command) -> Result<(), NodeError> {
+pub(in crate::node) async fn run(mut command: Command) -> Result<(), NodeError> {
     command
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

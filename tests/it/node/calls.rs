@@ -1,12 +1,16 @@
 //! The two servers that a node talks to, real ones: etcd through its gateway, and the API server.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use khimg::node::call::CallError;
 use khimg::node::kube::{Kube, Reply};
 use khimg::node::kubeconfig::Kubeconfig;
+use khimg::node::snapshot::take;
 use serde_json::{Value, json};
 
 use crate::support::apiserver::ApiServer;
@@ -112,6 +116,38 @@ fn a_snapshot_is_what_etcd_restores() {
     assert!(restored.join("member/snap/db").is_file());
     let beside: Vec<_> = fs::read_dir(servers.path("")).expect("listed").filter_map(Result::ok).collect();
     assert!(beside.iter().all(|entry| !entry.file_name().to_string_lossy().contains("new")), "{beside:?}");
+}
+
+#[test]
+fn the_newest_snapshots_stay() {
+    let Some(servers) = Servers::start(1) else { return };
+    let (etcd, directory) = (servers.client(0..1), servers.path("snapshots"));
+    let keep = NonZeroUsize::new(2).expect("two");
+    let take = |second: i64| block(take(&etcd, &directory, keep, Timestamp::new(second, 0).expect("a time")));
+    let names = || {
+        let mut names: Vec<String> = fs::read_dir(&directory)
+            .expect("listed")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+            .collect();
+        names.sort();
+        names
+    };
+    take(100).expect("a snapshot");
+    // Somebody else's file.
+    fs::write(directory.join("note.txt"), "").expect("written");
+    take(200).expect("a snapshot");
+    let third = take(300).expect("a snapshot");
+    assert_eq!(third.removed, [directory.join("etcd-19700101T000140Z.db")]);
+    assert_eq!(names(), ["etcd-19700101T000320Z.db", "etcd-19700101T000500Z.db", "note.txt"]);
+    // A clock that went back does not cost the snapshot that was just taken.
+    take(50).expect("a snapshot");
+    assert_eq!(names(), ["etcd-19700101T000050Z.db", "etcd-19700101T000500Z.db", "note.txt"]);
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&directory), mode(&third.path)), (0o700, 0o600));
+    // A failed one leaves nothing, and takes nothing away.
+    let nobody = servers.client(0..0);
+    assert!(block(khimg::node::snapshot::take(&nobody, &directory, keep, Timestamp::UNIX_EPOCH)).is_err());
+    assert_eq!(names().len(), 3);
 }
 
 #[test]

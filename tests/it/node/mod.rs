@@ -20,3 +20,9 @@ mod calls;
 
 // What nodes join with.
 mod token;
+
+// A cluster brought back from a snapshot.
+mod recovery;
+
+// Certificates that end, and are renewed.
+mod renewal;

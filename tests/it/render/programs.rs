@@ -79,8 +79,8 @@ fn systemd_accepts_every_unit() {
         let files = dry_run(&cluster).all_files(node).expect("a node");
         let mut units = std::collections::BTreeSet::new();
         for (path, _) in files.iter() {
-            let elements = path.as_str().split('/');
-            let unit = elements.map(|e| e.strip_suffix(".d").unwrap_or(e)).find(|e| e.ends_with(".service"));
+            let mut elements = path.as_str().split('/').map(|e| e.strip_suffix(".d").unwrap_or(e));
+            let unit = elements.find(|e| e.ends_with(".service") || e.ends_with(".timer"));
             // The kubelet's own unit comes with its package.
             units.extend(unit.filter(|unit| *unit != "kubelet.service").map(str::to_owned));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long any of them may take to come up or go down on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Whether `program` can be run here; says why the test is left out otherwise.
 pub fn available(programs: &[&str]) -> bool {
@@ -60,6 +60,11 @@ impl Daemon {
     /// Its directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A file in its directory.

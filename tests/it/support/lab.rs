@@ -15,6 +15,8 @@ pub struct Lab {
     pub key: PathBuf,
     /// Its full fingerprint.
     pub fingerprint: String,
+    /// The directory that it serves.
+    pub root: PathBuf,
 }
 
 /// The mirror, brought up at first use. The first time on a machine this builds Kubernetes.
@@ -31,6 +33,7 @@ pub fn lab() -> &'static Lab {
             registry: values["LAB_REGISTRY"].to_owned(),
             key: PathBuf::from(values["LAB_KEY"]),
             fingerprint: values["LAB_FINGERPRINT"].to_owned(),
+            root: PathBuf::from(values["LAB_ROOT"]),
         }
     })
 }
@@ -58,7 +61,7 @@ network: {{cni: bridge, dns: none}}
 
     /// The lines of a cluster file that point it at this mirror and at Debian's archive.
     pub fn mirrors(&self) -> String {
-        let Self { http, registry, key, fingerprint } = self;
+        let Self { http, registry, key, fingerprint, root: _ } = self;
         format!(
             r#"mirrors: [lab, system]
 mirrorDefinitions:

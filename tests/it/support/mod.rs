@@ -18,4 +18,5 @@ pub mod registry;
 pub mod rehearsal;
 pub mod sandbox;
 pub mod tokens;
+pub mod twin;
 pub mod workshop;
