@@ -10,7 +10,8 @@ use tokio::process::Command;
 
 use super::marks::{Mark, Marks};
 use super::program::{phase, run};
-use super::{Node, about, configuration, disk, registration, service, view};
+use super::{Node, about, configuration, disk, expired, registration, service, view};
+use crate::clock;
 use crate::cluster::{Dns, EtcdMode, KubernetesVersion};
 use crate::kubernetes::kubeadm::API_PORT;
 use crate::kubernetes::quirks;
@@ -18,6 +19,7 @@ use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
 use crate::node::kubeconfig::{ADMIN, KUBELET, Kubeconfig};
+use crate::node::renewal;
 use crate::render::INIT_PATH;
 
 /// Where everything of kubeadm lies.
@@ -71,6 +73,22 @@ impl ControlPlane<'_> {
         phase(&["kubeconfig", "all"], config).await?;
         flush(KUBERNETES)?;
         marks.change(&[Mark::Credentials], &[])
+    }
+
+    /// Replaces certificates that ended while the machine was off.
+    pub(super) async fn refresh(&self, marks: &mut Marks) -> Result<(), NodeError> {
+        let node = self.node;
+        if renewal::replace(&node.state, &node.file, self.version).await? {
+            node.teller.note("replaced certificates that had ended");
+        }
+        if expired::is_over(clock::now()) {
+            node.teller.note("replacing the kubelet's certificate, which has ended");
+            // The node is made known once more, so that its kubelet renews the new one by itself, too.
+            marks.change(&[], &[Mark::Known])?;
+            renewal::kubelet(&node.state).await?;
+            service::restart("kubelet.service")?;
+        }
+        Ok(())
     }
 
     /// The kubelet, running with this node's configuration.
@@ -172,7 +190,7 @@ impl ControlPlane<'_> {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "khimg", "namespace": "kube-system"},
-            "data": {"formedAt": crate::clock::now().to_string(), "khimg": env!("CARGO_PKG_VERSION")},
+            "data": {"formedAt": clock::now().to_string(), "khimg": env!("CARGO_PKG_VERSION")},
         });
         // Whoever was faster has done the same.
         kube.create("/api/v1/namespaces/kube-system/configmaps", &record).await?;

@@ -34,6 +34,7 @@ async fn become_ready(control_plane: &ControlPlane<'_>) -> Result<(), (&'static 
     let node = control_plane.node;
     let mut marks = Marks::read(&node.state).map_err(at("read the marks"))?;
     control_plane.credentials(&mut marks).await.map_err(at("issue certificates"))?;
+    control_plane.refresh(&mut marks).await.map_err(at("replace certificates"))?;
     let start = async |marks: &mut Marks, membership| control_plane.start_etcd(marks, &membership).await;
     enter::enter(node, &mut marks, start).await.map_err(at("enter the cluster"))?;
     control_plane.start(&mut marks).await.map_err(at("start the control plane"))?;

@@ -16,6 +16,7 @@ mod configuration;
 mod control_plane;
 pub(super) mod disk;
 mod enter;
+mod expired;
 mod identity;
 mod marks;
 mod master;

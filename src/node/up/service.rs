@@ -15,6 +15,11 @@ pub(super) fn start(unit: &str) -> Result<(), NodeError> {
     tokio::task::block_in_place(|| command::output("systemctl", &["start", "--no-block", unit]).map(drop))
 }
 
+/// Starts a unit anew, and does not wait until it has.
+pub(super) fn restart(unit: &str) -> Result<(), NodeError> {
+    tokio::task::block_in_place(|| command::output("systemctl", &["restart", "--no-block", unit]).map(drop))
+}
+
 /// Stops a unit.
 pub(super) fn stop(unit: &str) -> Result<(), NodeError> {
     tokio::task::block_in_place(|| command::output("systemctl", &["stop", unit]).map(drop))

@@ -1,4 +1,5 @@
-//! A worker on its way: it waits for the endpoint, joins with the seed's token and the pinned CA, and is ready.
+//! A worker on its way: it waits for the endpoint, joins with the seed's token and the pinned CA, and is ready. One whose
+//! certificate ended while it was off joins once more.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,33 +8,42 @@ use tokio::process::Command;
 
 use super::control_plane::flush;
 use super::program::run;
-use super::{Node, Pause, disk, service};
+use super::{Node, Pause, disk, expired, service};
 use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::node::kubeconfig::{KUBELET, Kubeconfig};
 use crate::render::JOIN_PATH;
 
 /// What an attempt that was cut off may have left behind, and kubeadm would take for whole.
-const LEFT: [&str; 3] = ["/etc/kubernetes/bootstrap-kubelet.conf", KUBELET, "/etc/kubernetes/pki/ca.crt"];
+const LEFT: [&str; 4] =
+    ["/etc/kubernetes/bootstrap-kubelet.conf", KUBELET, disk::KUBELET_CERTIFICATE, "/etc/kubernetes/pki/ca.crt"];
 
 pub(super) async fn up(node: &Arc<Node>) -> Result<(), NodeError> {
     let mut pause = Pause::default();
-    while !disk::has_data(&node.file) {
-        node.wait_for_endpoint("join").await;
-        node.teller.working("join");
-        match join().await {
-            Ok(()) => break,
-            Err(error) => node.teller.failed("join", &error),
-        }
-        pause.retry().await;
-    }
     loop {
-        match service::start("kubelet.service").and_then(|()| Ok(Kubeconfig::read(Path::new(KUBELET))?.connect()?)) {
-            Ok(kube) => {
-                node.wait_until_ready(&kube).await;
-                node.teller.ready();
-                return Ok(());
+        if !disk::has_data(&node.file) {
+            node.wait_for_endpoint("join").await;
+            node.teller.working("join");
+            if let Err(error) = join().await {
+                node.teller.failed("join", &error);
+                pause.retry().await;
+                continue;
             }
+        }
+        match service::start("kubelet.service").and_then(|()| Ok(Kubeconfig::read(Path::new(KUBELET))?.connect()?)) {
+            Ok(kube) => tokio::select! {
+                () = node.wait_until_ready(&kube) => {
+                    node.teller.ready();
+                    return Ok(());
+                }
+                () = expired::refused(node) => {
+                    node.teller.note("the kubelet's certificate has ended: this node joins once more");
+                    // What is of no use any more is what made this node part of the cluster.
+                    if let Err(error) = durable::remove(Path::new(KUBELET)) {
+                        node.teller.failed("join", &error);
+                    }
+                }
+            },
             Err(error) => node.teller.failed("start the kubelet", &error),
         }
         pause.retry().await;
