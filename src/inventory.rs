@@ -9,7 +9,7 @@ use crate::catalog::vars::UnknownVariable;
 use crate::catalog::{Catalog, Component, FileNeed, PackageNeed, Vars};
 use crate::cluster::{KubernetesVersion, Role, Target, VersionRequest};
 use crate::lock::Lock;
-use crate::profile::Requirements;
+use crate::profile::{ADDON, Requirements};
 
 /// Names of what each role carries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl Inventory {
     pub fn of_lock(lock: &Lock) -> Self {
         let mut inventory = Self { kubernetes: lock.kubernetes, ..Self::default() };
         for image in &lock.images {
-            for why in &image.why {
+            // What a manifest of the user's starts is no image of a component's: no rendered file names it.
+            for why in image.why.iter().filter(|why| !why.component.starts_with(ADDON)) {
                 inventory.images.entry((why.role, image.arch)).or_default().insert(image.name.clone());
             }
         }

@@ -103,6 +103,9 @@ pub struct FileSource {
 pub struct RegistrySource {
     /// Mirror name → `host[:port][/namespace]`, or with `http://` in front for a registry without TLS.
     pub mirrors: BTreeMap<String, String>,
+    /// The registry in the names of images that it has: of those that manifests name, these are looked up here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Mirror name → repository → what that mirror calls it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub renames: BTreeMap<String, BTreeMap<String, String>>,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::addon::AddonFile;
 use super::{
     Bootstrap, Cni, Compat, ComponentChoice, Coredns, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role,
     Runtime,
@@ -60,6 +61,10 @@ pub struct ClusterFile {
     /// Settings of keepalived, haproxy and kubeadm that khimg would choose otherwise.
     #[serde(default)]
     pub compat: Compat,
+    /// Manifests that the first master applies to the cluster, in this order.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    pub addons: Vec<AddonFile>,
     /// URLs where nodes look for their bundles, in order; nodes with local media need none.
     #[serde(default)]
     pub depots: Vec<String>,
@@ -87,7 +92,8 @@ impl ClusterFile {
             TrustFile::Keys(trusted) => Some(&trusted.keys),
             TrustFile::Unsigned(_) => None,
         });
-        keys.flatten().chain(&self.seed.user_data).map(String::as_str).collect()
+        let addons = self.addons.iter().filter_map(|addon| addon.file.as_ref());
+        keys.flatten().chain(&self.seed.user_data).chain(addons).map(String::as_str).collect()
     }
 }
 

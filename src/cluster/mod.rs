@@ -2,6 +2,7 @@
 //!
 //! As written by the user: [`file`]. From one to the other: [`check`].
 
+pub mod addon;
 pub mod check;
 pub mod compat;
 pub mod endpoint;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
+pub use addon::{Addon, AddonOrigin};
 pub use compat::{Compat, KubeadmApi};
 pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
@@ -83,6 +85,8 @@ pub struct Cluster {
     pub components: BTreeMap<String, ComponentChoice>,
     /// Settings that khimg would choose otherwise.
     pub compat: Compat,
+    /// Manifests that are applied to the cluster, in order.
+    pub addons: Vec<Addon>,
     /// URLs under which nodes may find `dist/public`, in order of trial; may be empty.
     pub depots: Vec<String>,
     /// How machines are given their seeds.

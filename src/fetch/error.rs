@@ -43,6 +43,12 @@ pub enum FetchError {
         /// Why not.
         source: OpenPgpError,
     },
+    /// An addon whose address is none.
+    #[error("the addon {of} of the lock has no usable address")]
+    Address {
+        /// The addon.
+        of: String,
+    },
     /// Some artifacts could not be had.
     #[error(transparent)]
     Failed(Failed),
@@ -175,7 +181,9 @@ impl Failed {
 impl Explain for FetchError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } | Self::Keys { .. } => Exit::BadInput,
+            Self::Base(_) | Self::Path(_) | Self::NoMirror { .. } | Self::Keys { .. } | Self::Address { .. } => {
+                Exit::BadInput
+            }
             Self::Place(source) => source.exit(),
             Self::Offline { .. } => Exit::Network,
             Self::Failed(failed) => failed.worst().map_or(Exit::Network, Explain::exit),
@@ -197,6 +205,7 @@ impl Explain for FetchError {
             Self::Failed(failed) => failed.worst().and_then(Explain::hint),
             Self::Store(source) => source.hint(),
             Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),
+            Self::Address { .. } => Some("run: khimg lock --upgrade".to_owned()),
             Self::NotFetched { .. } => None,
         }
     }

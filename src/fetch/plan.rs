@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use crate::arch::Arch;
 use crate::catalog::{Catalog, Vars};
-use crate::cluster::Role;
+use crate::cluster::{AddonOrigin, Role};
 use crate::digest::Digest;
 use crate::fetch::FetchError;
 use crate::lock::{Image, Lock, Package, Proof, Why};
@@ -46,6 +48,14 @@ impl<'a> Plan<'a> {
             let label = format!("{} {} {}", package.name, package.version, package.arch);
             let origins = origins(catalog, mirrors, &package.source, &vars, &package.path)?;
             downloads.add(label, package.sha256, Some(package.size), origins);
+        }
+        // One from a file comes with the cluster file.
+        for addon in &lock.addons {
+            let AddonOrigin::Url(address) = &addon.origin else { continue };
+            let url = Url::parse(address).map_err(|_| FetchError::Address { of: addon.name.clone() })?;
+            let mirror = url.host_str().unwrap_or_default().to_owned();
+            let label = format!("addon {}", addon.name);
+            downloads.add(label, addon.sha256, Some(addon.size), vec![Source { mirror, url, authorization: None }]);
         }
         for file in lock.files.iter().filter(|file| wanted(&file.why)) {
             let label = format!("{} {} {}", file.name, file.version, file.arch);

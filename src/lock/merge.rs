@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{File, Image, Lock, Package, Repository, Why};
+use super::{Addon, File, Image, Lock, Package, Repository, Why};
 use crate::cluster::Role;
+use crate::profile::ADDON;
 
 impl Lock {
     /// The same with the roles of `previous` that this one does not hold, so that roles can be locked one by one.
@@ -34,6 +35,14 @@ impl Lock {
             let why = only(&image.why, |role| arch(role, image.arch));
             (!why.is_empty()).then(|| Image { why, ..image.clone() })
         }));
+        let used = |addon: &Addon| {
+            let whys = self.images.iter().flat_map(|image| &image.why);
+            let component = format!("{ADDON}{}", addon.name);
+            whys.clone().any(|why| why.component == component)
+                && !self.addons.iter().any(|known| known.name == addon.name)
+        };
+        let addons: Vec<Addon> = previous.addons.iter().filter(|addon| used(addon)).cloned().collect();
+        self.addons.extend(addons);
         self.repositories.extend(previous.repositories.iter().cloned());
         self.kubernetes = self.kubernetes.or(previous.kubernetes);
         self.inputs.extend(rest.into_iter().map(|(key, digest)| (key.clone(), *digest)));
@@ -46,6 +55,8 @@ impl Lock {
         once(&mut self.packages, |package| &mut package.why);
         once(&mut self.files, |file| &mut file.why);
         once(&mut self.images, |image| &mut image.why);
+        self.addons.sort();
+        self.addons.dedup();
         self.repositories.sort();
         // Of one repository the newest state counts; it stands last.
         let mut newest: BTreeMap<(String, String), Repository> = BTreeMap::new();

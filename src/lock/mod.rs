@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
 use crate::catalog::component::Install;
-use crate::cluster::{KubernetesVersion, Role, Target};
+use crate::cluster::{AddonOrigin, KubernetesVersion, Role, Target};
 use crate::digest::Digest;
-use crate::profile::{FileRequirement, ImageRequirement, Requirements, RoleRequirements};
+use crate::profile::{AddonRequirement, FileRequirement, ImageRequirement, Requirements, RoleRequirements};
 use crate::resolve::Resolution;
 
 pub use error::LockError;
@@ -47,14 +47,25 @@ pub struct Lock {
     pub files: Vec<File>,
     /// Images, ordered by architecture, name.
     pub images: Vec<Image>,
+    /// Manifests of the user's, ordered by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<Addon>,
 }
 
 impl Lock {
     /// The lock of what `requirements` were resolved to, with the roles of `previous` that they do not name.
     pub fn new(requirements: &Requirements, resolution: Resolution, previous: Option<&Self>) -> Self {
-        let Resolution { kubernetes, repositories, packages, files, images } = resolution;
-        let mut lock =
-            Self { version: VERSION, inputs: inputs(requirements), kubernetes, repositories, packages, files, images };
+        let Resolution { kubernetes, repositories, packages, files, images, addons } = resolution;
+        let mut lock = Self {
+            version: VERSION,
+            inputs: inputs(requirements),
+            kubernetes,
+            repositories,
+            packages,
+            files,
+            images,
+            addons,
+        };
         lock.normalise();
         match previous {
             Some(previous) => lock.with_rest_of(previous),
@@ -92,7 +103,16 @@ impl Lock {
             let named = |image: &Image| image.name.strip_prefix(&need.name).is_some_and(|tag| tag.starts_with(':'));
             self.images.iter().any(|image| image.arch == arch && named(image) && asks(&image.why, &need.component))
         };
-        role.files.iter().all(file) && role.images.iter().all(image)
+        let addon = |need: &AddonRequirement| {
+            let component = need.component();
+            let carried = |name: &String| {
+                self.images
+                    .iter()
+                    .any(|image| image.arch == arch && image.name == *name && asks(&image.why, &component))
+            };
+            self.addons.iter().any(|addon| addon.answers(need) && addon.images.iter().all(carried))
+        };
+        role.files.iter().all(file) && role.images.iter().all(image) && role.addons.iter().all(addon)
     }
 
     /// Nothing, if it answers `requirements`.
@@ -103,13 +123,15 @@ impl Lock {
         self.stale(requirements).map_or(Ok(()), |roles| Err(LockError::Stale { roles }))
     }
 
-    /// Everything that it pins, by digest.
+    /// Everything that it pins and a store holds, by digest: all but manifests that lie beside the cluster file.
     pub fn digests(&self) -> impl Iterator<Item = Digest> {
         let images = self.images.iter().flat_map(|image| {
             image.index.iter().chain([&image.manifest, &image.config]).chain(&image.layers).map(|blob| blob.sha256)
         });
         let packages = self.packages.iter().map(|package| package.sha256);
-        packages.chain(self.files.iter().map(|file| file.sha256)).chain(images)
+        let addons = self.addons.iter().filter(|addon| matches!(addon.origin, AddonOrigin::Url(_)));
+        let addons = addons.map(|addon| addon.sha256);
+        packages.chain(self.files.iter().map(|file| file.sha256)).chain(images).chain(addons)
     }
 
     /// The `Date` of a repository's release file when it was locked.
@@ -248,6 +270,29 @@ pub struct Image {
     pub proof: Proof,
     /// Roles that carry it.
     pub why: Vec<Why>,
+}
+
+/// A manifest of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Addon {
+    /// Its name in the cluster file.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: AddonOrigin,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest.
+    pub sha256: Digest,
+    /// Full names with tags of all images that it starts; each is among `images`.
+    pub images: Vec<String>,
+}
+
+impl Addon {
+    /// Whether it is what is asked for: of this name, from there.
+    pub fn answers(&self, need: &AddonRequirement) -> bool {
+        self.name == need.name && self.origin == need.origin
+    }
 }
 
 /// Content of a registry.

@@ -1,5 +1,6 @@
 //! The whole way from a cluster file to `dist/`. The only place that connects stages.
 
+mod addons;
 mod error;
 pub mod export;
 mod seeds;
@@ -169,6 +170,7 @@ impl Project {
         &self,
         inventory: &Inventory,
         secrets: &Secrets,
+        addons: &BTreeMap<String, Vec<u8>>,
         (roles, nodes): (Option<&[Role]>, Option<&[String]>),
     ) -> Result<Rendered, Error> {
         self.stage("render");
@@ -179,6 +181,7 @@ impl Project {
             inventory,
             overlays: &self.overlays,
             secrets,
+            addons,
         };
         Ok(render::render(&inputs, roles, nodes)?)
     }
@@ -231,11 +234,13 @@ pub async fn fetch(project: &Project, roles: Option<&[Role]>) -> Result<Fetched,
 /// Of the stages.
 pub fn render(project: &Project, nodes: Option<&[String]>) -> Result<Rendered, Error> {
     let requirements = project.require(None)?;
-    let inventory = match lock::read_if_exists(&project.lock_path())?.filter(|lock| lock.satisfies(&requirements)) {
-        Some(lock) => Inventory::of_lock(&lock),
+    let locked = lock::read_if_exists(&project.lock_path())?.filter(|lock| lock.satisfies(&requirements));
+    let inventory = match &locked {
+        Some(lock) => Inventory::of_lock(lock),
         None => Inventory::of_requirements(&requirements, &project.catalog).map_err(PipelineError::from)?,
     };
-    project.rendered(&inventory, &Secrets::stand_in(), (None, nodes))
+    let addons = addons::for_a_look(project, &locked)?;
+    project.rendered(&inventory, &Secrets::stand_in(), &addons, (None, nodes))
 }
 
 /// How to build.
@@ -281,7 +286,8 @@ pub async fn build(project: &Project, options: &BuildOptions) -> Result<Delivery
     if new {
         project.note(format!("{} made: the cluster's keys; keep it, and keep it private", secrets_path.display()));
     }
-    let rendered = project.rendered(&Inventory::of_lock(&lock), &secrets, (roles, None))?;
+    let addons = addons::locked(project, &lock)?;
+    let rendered = project.rendered(&Inventory::of_lock(&lock), &secrets, &addons, (roles, None))?;
     // From here on nothing waits for the network: one thread leads, and packing brings its own.
     tokio::task::block_in_place(|| assemble(project, options, &lock, &fetched, &rendered))
 }

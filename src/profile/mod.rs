@@ -15,7 +15,9 @@ use crate::cluster::Role;
 pub use facts::{facts, holding};
 pub use load::load;
 pub use require::{RequireError, require};
-pub use requirement::{FileRequirement, ImageRequirement, PackageRequirement, Requirements, RoleRequirements};
+pub use requirement::{
+    ADDON, AddonRequirement, FileRequirement, ImageRequirement, PackageRequirement, Requirements, RoleRequirements,
+};
 
 /// What a role is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::facts::{facts, holding, plain};
-use super::{FileRequirement, ImageRequirement, PackageRequirement, Profile, Profiles, Requirements, RoleRequirements};
+use super::{
+    AddonRequirement, FileRequirement, ImageRequirement, PackageRequirement, Profile, Profiles, Requirements,
+    RoleRequirements,
+};
 use crate::catalog::vars::UnknownVariable;
 use crate::catalog::{Catalog, Component, Facts, Offer, Vars};
 use crate::cluster::{Cluster, KubernetesVersion, Packaging, Role, Runtime, Target, VersionRequest};
@@ -236,6 +239,7 @@ impl<'a> Need<'a> {
             packages: Vec::new(),
             files: Vec::new(),
             images: Vec::new(),
+            addons: self.addons(),
         };
         for name in holding(&profile.components, &self.facts) {
             let component = self.catalog.components.get(name);
@@ -253,6 +257,18 @@ impl<'a> Need<'a> {
         }
         self.check_shim(&all)?;
         Ok(all)
+    }
+
+    /// Their pods run on any node, and masters apply them.
+    fn addons(&self) -> Vec<AddonRequirement> {
+        let addons = self.cluster.addons.iter().filter(|_| matches!(self.role, Role::Master | Role::Worker));
+        let addons = addons.map(|addon| AddonRequirement {
+            name: addon.name.clone(),
+            origin: addon.origin.clone(),
+            text: addon.text.clone(),
+            images: addon.images.clone(),
+        });
+        addons.collect()
     }
 
     /// From 1.24 on, Docker without cri-dockerd is no container runtime.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::catalog::component::Install;
-use crate::cluster::{Role, Target, VersionRequest};
+use crate::cluster::{AddonOrigin, Role, Target, VersionRequest};
 use crate::digest::Digest;
 
 /// What a whole cluster needs.
@@ -33,6 +33,9 @@ pub struct RoleRequirements {
     pub files: Vec<FileRequirement>,
     /// Images.
     pub images: Vec<ImageRequirement>,
+    /// Manifests of the user's, whose images follow when they are read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<AddonRequirement>,
 }
 
 /// A package that a component asks for. `{kubernetes}` in `version` stays open until the patch is known.
@@ -81,6 +84,30 @@ pub struct ImageRequirement {
     /// The name that it gets on a node, without the tag.
     pub name: String,
 }
+
+/// A manifest of the user's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AddonRequirement {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: AddonOrigin,
+    /// Its text, where it lies beside the cluster file; the origin has its digest.
+    #[serde(skip)]
+    pub text: Option<String>,
+    /// Images that it does not name where containers do.
+    pub images: Vec<String>,
+}
+
+impl AddonRequirement {
+    /// Who asks for its images, as the lock says it. No component of the catalogue has a name with a space.
+    pub fn component(&self) -> String {
+        format!("{ADDON}{}", self.name)
+    }
+}
+
+/// What the component of an addon's images begins with.
+pub const ADDON: &str = "addon ";
 
 impl RoleRequirements {
     /// The key of this role in a lock: `<role>-<os>-<arch>`.

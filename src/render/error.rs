@@ -114,6 +114,12 @@ pub enum RenderError {
         /// Those that are missing, with commas.
         modules: String,
     },
+    /// The bytes of an addon are not there.
+    #[error("the manifest of the addon {name} is not there")]
+    NoAddon {
+        /// The addon.
+        name: String,
+    },
     /// kubeadm's configuration cannot be written.
     #[error(transparent)]
     Kubeadm(#[from] KubeadmError),
@@ -160,7 +166,7 @@ impl Explain for RenderError {
             | Self::UnknownLayer { .. }
             | Self::NoProfile { .. }
             | Self::UnknownNode { .. } => Exit::BadInput,
-            Self::NotLocked { .. } | Self::NoImage { .. } | Self::TwoImages { .. } => Exit::Lock,
+            Self::NotLocked { .. } | Self::NoImage { .. } | Self::TwoImages { .. } | Self::NoAddon { .. } => Exit::Lock,
             Self::Kubeadm(KubeadmError::NoImage { .. }) => Exit::Lock,
             Self::UnknownVersion { .. } | Self::PodNetwork { .. } | Self::NoModules { .. } => Exit::Unsupported,
             Self::Kubeadm(KubeadmError::Secrets(error)) | Self::Secrets(error) => error.exit(),
@@ -180,7 +186,9 @@ impl Explain for RenderError {
             Self::UnknownLayer { .. } => Some("`khimg overlay list` shows the layers that exist".to_owned()),
             Self::NoProfile { .. } => Some("`khimg profile list` shows the profiles that exist".to_owned()),
             Self::UnknownNode { known, .. } => Some(format!("its nodes are {}", known.join(", "))),
-            Self::NotLocked { .. } | Self::TwoImages { .. } => Some("run: khimg lock".to_owned()),
+            Self::NotLocked { .. } | Self::TwoImages { .. } | Self::NoAddon { .. } => {
+                Some("run: khimg lock".to_owned())
+            }
             Self::NoImage { image, .. } => Some(format!(
                 "run: khimg lock; a catalogue of your own must name an image {image} in a component of the role"
             )),

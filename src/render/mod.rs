@@ -21,6 +21,7 @@ mod template;
 pub mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use minijinja::Value;
 
@@ -36,10 +37,13 @@ use layer::Scope;
 pub use node_file::{EtcdCertificate, NodeFile};
 pub use overlay::{Layer, LayerEntry, OverlayError, Overlays};
 use template::Engine;
-use tree::{Content, Entry, TargetPath, Tree};
+use tree::{Content, Entry, Mode, TargetPath, Tree};
 
 /// The layer that every node gets in its seed, whatever its profile: what finds and starts the bundle.
 pub const STAGE0_LAYER: &str = "stage0";
+
+/// The layer of the user's manifests; there is no overlay of this name.
+const ADDONS_LAYER: &str = "addons";
 
 /// All rendered files of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +99,8 @@ pub struct Inputs<'a> {
     pub overlays: &'a Overlays,
     /// The cluster's secrets, or stand-ins.
     pub secrets: &'a Secrets,
+    /// The manifests of the user's, by their names in the cluster file.
+    pub addons: &'a BTreeMap<String, Vec<u8>>,
 }
 
 /// Renders the files of `roles` (all that the cluster has, where `None`) and of those `nodes` among them (all, where `None`).
@@ -200,6 +206,9 @@ impl<'a> RoleStage<'a> {
             }
             layers.push(((*name).to_owned(), Tree(tree)));
         }
+        if self.role == Role::Master {
+            layers.push((ADDONS_LAYER.to_owned(), self.addons()?));
+        }
         layers.retain(|(_, tree)| !tree.is_empty());
         if self.inputs.cluster.network.kube_proxy == KubeProxy::Ipvs && self.version.is_some() {
             modules::check_ipvs(self.role, &layers)?;
@@ -211,6 +220,19 @@ impl<'a> RoleStage<'a> {
             enable: holding(&self.profile.enable, &self.facts).into_iter().map(str::to_owned).collect(),
             mask: holding(&self.profile.mask, &self.facts).into_iter().map(str::to_owned).collect(),
         })
+    }
+
+    /// The manifests of the user's, numbered after khimg's own: they are applied in the order of their names.
+    fn addons(&self) -> Result<Tree, RenderError> {
+        let mut tree = Tree::default();
+        for (index, addon) in self.inputs.cluster.addons.iter().enumerate() {
+            let missing = || RenderError::NoAddon { name: addon.name.clone() };
+            let bytes = self.inputs.addons.get(&addon.name).cloned().ok_or_else(missing)?;
+            let path = TargetPath::from_str(&format!("/etc/khimg/manifests/50-{index:02}-{}.yaml", addon.name))?;
+            let origin = format!("the addon {}", addon.name);
+            tree.0.insert(path, Entry { mode: Mode::Plain, content: Content::Bytes(bytes), origin });
+        }
+        Ok(tree)
     }
 
     fn node_files(&self, node: &Node) -> Result<NodeFiles, RenderError> {

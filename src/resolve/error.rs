@@ -1,5 +1,6 @@
 //! Why something could not be resolved.
 
+use super::addon::AddonError;
 use super::attempt::RepositoryError;
 use super::closure::ClosureError;
 use super::file::FileError;
@@ -83,6 +84,9 @@ pub enum ResolveError {
     /// An image that cannot be pinned.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A manifest of the user's that cannot be pinned.
+    #[error(transparent)]
+    Addon(#[from] AddonError),
     /// A text of the catalogue or the cluster file that cannot be filled in.
     #[error(transparent)]
     Variable(#[from] UnknownVariable),
@@ -94,6 +98,7 @@ impl Explain for ResolveError {
             Self::Repository(error) => error.exit(),
             Self::File(error) => error.exit(),
             Self::Image(error) => error.exit(),
+            Self::Addon(error) => error.exit(),
             Self::Closure { source, .. } => source.exit(),
             Self::NoPatch { .. } => Exit::Unsupported,
             Self::Outside { .. } => Exit::Verification,
@@ -111,6 +116,7 @@ impl Explain for ResolveError {
             Self::Repository(error) => error.hint(),
             Self::File(error) => error.hint(),
             Self::Image(error) => error.hint(),
+            Self::Addon(error) => error.hint(),
             Self::Closure { source, .. } => source.hint(),
             Self::NoPatch { .. } => Some("set an exact version under `kubernetes` in the cluster file".to_owned()),
             Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),

@@ -9,6 +9,7 @@
 //! The same inputs and the same state of the mirrors give the same result. What a lock has pinned stays as long as it is asked
 //! for and offered, unless it is to be upgraded.
 
+pub mod addon;
 pub mod apt;
 pub mod attempt;
 pub mod authority;
@@ -31,7 +32,7 @@ pub mod yum;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::cluster::KubernetesVersion;
-use crate::lock::{File, Image, Lock, Package, Repository};
+use crate::lock::{Addon, File, Image, Lock, Package, Repository};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
 use crate::profile::Requirements;
@@ -54,6 +55,8 @@ pub struct Resolution {
     pub files: Vec<File>,
     /// Images.
     pub images: Vec<Image>,
+    /// Manifests of the user's.
+    pub addons: Vec<Addon>,
 }
 
 /// What of a lock may change.
@@ -108,7 +111,9 @@ pub async fn resolve(
         }
     };
     let files = file::all(requirements, version, catalog, mirrors, net, previous, upgrade).await?;
+    let mut requirements = requirements.clone();
+    let addons = addon::all(&mut requirements, catalog, net, store, previous, upgrade).await?;
     let registry = Registry::new(net, credentials.clone());
-    let images = image::all(requirements, version, catalog, mirrors, &registry, store, previous, upgrade).await?;
-    Ok(Resolution { kubernetes: version, repositories: repositories.states(), packages, files, images })
+    let images = image::all(&requirements, version, catalog, mirrors, &registry, store, previous, upgrade).await?;
+    Ok(Resolution { kubernetes: version, repositories: repositories.states(), packages, files, images, addons })
 }

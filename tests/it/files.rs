@@ -90,6 +90,7 @@ fn requirements(files: &[FileRequirement], images: &[ImageRequirement]) -> Requi
         packages: Vec::new(),
         files: files.to_vec(),
         images: images.to_vec(),
+        addons: Vec::new(),
     };
     Requirements {
         kubernetes: "1.20.2".parse().expect("a version"),

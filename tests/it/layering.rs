@@ -24,7 +24,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("cloud_init", &["config", "digest", "secrets", "shipped"]),
     // What the user wants.
     ("catalog", &["arch", "cluster", "config", "digest", "input", "kubernetes", "shipped"]),
-    ("cluster", &["arch", "catalog", "cloud_init", "config", "profile"]),
+    ("cluster", &["arch", "catalog", "cloud_init", "config", "digest", "input", "profile"]),
     ("kubernetes", &["arch", "cluster", "secrets"]),
     ("profile", &["catalog", "cluster", "config", "digest", "exit", "kubernetes", "shipped"]),
     ("mirrors", &["catalog", "cluster", "openpgp"]),

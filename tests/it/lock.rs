@@ -147,6 +147,7 @@ fn any_lock() -> impl Strategy<Value = Lock> {
             packages,
             files,
             images,
+            addons: Vec::new(),
         })
 }
 
@@ -198,6 +199,7 @@ fn empty() -> Lock {
         packages: Vec::new(),
         files: Vec::new(),
         images: Vec::new(),
+        addons: Vec::new(),
     }
 }
 

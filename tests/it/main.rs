@@ -41,6 +41,9 @@ mod serve;
 // Bundles: same bytes, whatever the machine.
 mod pack;
 
+// Manifests of the user's.
+mod addons;
+
 // Every version, runtime, endpoint and etcd.
 mod matrix;
 

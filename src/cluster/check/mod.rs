@@ -3,6 +3,7 @@
 //!
 //! Each check has its noun: names, versions, addresses, the endpoint, networks, roles, sources, limits.
 
+mod addon;
 mod address;
 mod compat;
 mod endpoint;
@@ -101,6 +102,7 @@ impl Check<'_> {
         let compat = compat::check(self, file);
         source::check(self, file);
         let trust = trust::check(self, file);
+        let addons = addon::check(self, file);
         let depots = source::depots(self, &file.depots);
         let seeding = seeding::check(self, file);
         let join_until = self.accept("/joinUntil", version::join_until(&file.join_until));
@@ -119,6 +121,7 @@ impl Check<'_> {
             trust: trust?,
             components: file.components.clone(),
             compat: compat?,
+            addons: addons?,
             depots: depots?,
             seeding: seeding?,
             join_until: join_until?,

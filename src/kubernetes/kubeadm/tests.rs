@@ -48,6 +48,7 @@ fn cluster(minor: u16) -> Cluster {
         trust: BTreeMap::new(),
         components: BTreeMap::new(),
         compat: crate::cluster::Compat::default(),
+        addons: Vec::new(),
         depots: Vec::new(),
         seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),

@@ -170,6 +170,7 @@ pub fn requirements_on(target: Target, kubernetes: &str, packages: &[(&str, Opti
         packages: packages.collect(),
         files: Vec::new(),
         images: Vec::new(),
+        addons: Vec::new(),
     };
     Requirements { kubernetes: kubernetes.parse().expect("a version"), roles: vec![role] }
 }
@@ -219,6 +220,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
         trust: trust.clone(),
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),
+        addons: Vec::new(),
         join_until: jiff::SignedDuration::from_hours(720),
         token_life: jiff::SignedDuration::from_hours(24),
         nodes: Vec::new(),

@@ -255,6 +255,7 @@ fn seen_at(seconds: i64) -> Lock {
         packages: Vec::new(),
         files: Vec::new(),
         images: Vec::new(),
+        addons: Vec::new(),
     }
 }
 

@@ -72,7 +72,7 @@ const ROWS: &[Row] = &[
     bad("unknown key", &[("runtime:", "runtim:")], 5, &["unknown key `runtim`", "did you mean `runtime`?"]),
     bad("wrong case", &[("podSubnet", "podsubnet")], 9, &["unknown key `podsubnet`", "did you mean `podSubnet`?"]),
     bad("key too high", &[("runtime: containerd", "virtualRouterId: 7")], 5, &["unknown key `virtualRouterId`", "belongs below `endpoint`"]),
-    bad("unknown key without likeness", &[("runtime: containerd", "flavour: vanilla")], 5, &["unknown key `flavour`", "known keys: apiVersion,"]),
+    bad("unknown key without likeness", &[("runtime: containerd", "flavour: vanilla")], 5, &["unknown key `flavour`", "known keys: addons, apiVersion,"]),
     bad("unknown key of a node", &[("{name: worker-1,", "{name: worker-1, ip: 1.2.3.4,")], 16, &["unknown key `ip`", "known keys: address"]),
     bad("no nodes", &[("nodes:", "noodles:")], 12, &["unknown key `noodles`", "did you mean `nodes`?"]),
     bad("node without address", &[(", address: 192.168.30.21/24", "")], 16, &["key `address` is missing", "such as 192.168.30.11/24"]),

@@ -47,7 +47,11 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
         base: Base { priorities: Vec::new(), packages: Vec::new() },
         rehearsal: Vec::new(),
     };
-    let images = Source::Registry(RegistrySource { mirrors: mirrors("google_containers"), renames: BTreeMap::new() });
+    let images = Source::Registry(RegistrySource {
+        mirrors: mirrors("google_containers"),
+        renames: BTreeMap::new(),
+        host: None,
+    });
     Catalog {
         sources: [("packages", packages), ("files", files), ("images", images)]
             .map(|(name, source)| (name.to_owned(), source))
@@ -133,6 +137,7 @@ impl World {
             packages,
             files: vec![file("kubeadm", b"kubeadm", Role::Master)],
             images: Vec::new(),
+            addons: Vec::new(),
         };
         Self { first, second, lock, contents }
     }

@@ -41,7 +41,10 @@ impl BuiltIn {
         let required = required.unwrap_or_else(|error| panic!("{error}"));
         let inventory = Inventory::of_requirements(&required, &self.catalog).expect("known variables");
         let Self { catalog, profiles, overlays } = self;
-        let inputs = Inputs { cluster, profiles, catalog, inventory: &inventory, overlays, secrets };
+        let texts =
+            cluster.addons.iter().map(|addon| (addon.name.clone(), addon.text.clone().expect("a file").into_bytes()));
+        let addons = texts.collect();
+        let inputs = Inputs { cluster, profiles, catalog, inventory: &inventory, overlays, secrets, addons: &addons };
         let rendered = render(&inputs, None, None).unwrap_or_else(|error| panic!("{error}"));
         (rendered, inventory)
     }

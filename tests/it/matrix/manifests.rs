@@ -12,9 +12,9 @@ use khimg::secrets::Secrets;
 use super::fixture::{BuiltIn, Cell};
 use crate::render::fixture::unpack;
 
-/// The manifests of a master, in the order in which they are applied.
-fn manifests(built_in: &BuiltIn, cell: &Cell) -> (Vec<(String, String)>, BTreeSet<String>) {
-    let cluster = built_in.cluster(&cell.file()).unwrap_or_else(|problems| panic!("{problems}"));
+/// The manifests of a master, in the order in which they are applied, and the images that every node with pods carries.
+fn manifests(built_in: &BuiltIn, cluster: &str) -> (Vec<(String, String)>, BTreeSet<String>) {
+    let cluster = built_in.cluster(cluster).unwrap_or_else(|problems| panic!("{problems}"));
     let (rendered, inventory) = built_in.render(&cluster, &Secrets::stand_in());
     let files = rendered.all_files("master-1").expect("a node");
     let manifests = files.iter().filter(|(path, _)| path.as_str().starts_with("/etc/khimg/manifests/"));
@@ -36,7 +36,7 @@ fn every_image_is_carried() {
     for (cni, oldest, count) in [("flannel", 19, 2), ("calico", 19, 3), ("cilium", 21, 2)] {
         for minor in oldest..=36 {
             let cell = Cell { network: format!(", cni: {cni}"), ..Cell::plain(minor, "debian-12") };
-            let (manifests, carried) = manifests(&built_in, &cell);
+            let (manifests, carried) = manifests(&built_in, &cell.file());
             let [(path, text)] = manifests.as_slice() else { panic!("1.{minor} {cni}: {manifests:?}") };
             assert_eq!(*path, format!("/etc/khimg/manifests/10-{cni}.yaml"));
             let named = images(text);
@@ -118,6 +118,27 @@ fn coredns_gets_what_it_is_given() {
     }
 }
 
+/// The smoke test of the write-up with Kubernetes 1.14.
+const GOWEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: goweb}
+spec:
+  selector: {matchLabels: {app: goweb}}
+  replicas: 4
+  template:
+    metadata: {labels: {app: goweb}}
+    spec:
+      containers:
+        - {name: goweb, image: lingtony/goweb, imagePullPolicy: IfNotPresent, ports: [{containerPort: 8000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: gowebsvc}
+spec:
+  selector: {app: goweb}
+  ports: [{name: default, protocol: TCP, port: 80, targetPort: 8000}]
+";
+
 /// A real API server of 1.20.2 takes every object: its kind and version exist, no field is unknown, every value is valid.
 #[test]
 fn an_api_server_takes_every_object() {
@@ -131,17 +152,33 @@ fn an_api_server_takes_every_object() {
     // 1.20 is too old for Cilium's agent; its objects are the same.
     for (cni, minor) in [("flannel", 20), ("calico", 20), ("calico", 36), ("cilium", 21)] {
         let cell = Cell { network: format!(", cni: {cni}"), ..Cell::plain(minor, "debian-12") };
-        for (_, text) in manifests(&built_in, &cell).0 {
+        for (_, text) in manifests(&built_in, &cell.file()).0 {
             std::fs::write(place.path().join(format!("{cni}-1.{minor}.yaml")), text).expect("a file");
         }
     }
+    // What a write-up tries its cluster with, as the user's own manifest.
+    let goweb = place.path().join("goweb");
+    std::fs::write(&goweb, GOWEB).expect("a file");
+    let with_addon =
+        format!("{}addons: [{{name: goweb, file: {}}}]\n", Cell::plain(20, "debian-12").file(), goweb.display());
+    let addon = manifests(&built_in, &with_addon).0.remove(1);
+    assert_eq!(addon, ("/etc/khimg/manifests/50-00-goweb.yaml".to_owned(), GOWEB.to_owned()));
+    std::fs::write(place.path().join("goweb.yaml"), &addon.1).expect("a file");
     let apply = format!(
-        "for file in {place}/*.yaml; do echo \"== $file\"; ask apply -f \"$file\" || {{ tail server.log; exit 1; }}; done",
+        "for file in {place}/*.yaml; do echo \"== $file\"
+           ask apply --dry-run=client -f \"$file\" && ask apply -f \"$file\" || {{ tail server.log; exit 1; }}; done",
         place = place.path().display()
     );
     let Some(said) = with_server("an_api_server_takes_every_object", &bin, &apply) else { return };
-    assert_eq!(said.matches(".crd.projectcalico.org created").count(), 22, "{said}");
-    for object in ["daemonset.apps/kube-flannel-ds", "daemonset.apps/calico-node", "deployment.apps/cilium-operator"] {
-        assert!(said.contains(&format!("{object} created")), "{said}");
+    assert_eq!(said.matches(".crd.projectcalico.org created\n").count(), 22, "{said}");
+    for object in [
+        "daemonset.apps/kube-flannel-ds",
+        "daemonset.apps/calico-node",
+        "deployment.apps/cilium-operator",
+        "deployment.apps/goweb",
+        "service/gowebsvc",
+    ] {
+        assert!(said.contains(&format!("{object} created (dry run)")), "{said}");
+        assert!(said.contains(&format!("{object} created\n")), "{said}");
     }
 }

@@ -74,6 +74,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
         trust: BTreeMap::new(),
         components: BTreeMap::new(),
         compat: Compat::default(),
+        addons: Vec::new(),
         depots: vec!["http://192.168.30.2:8080/public".to_owned()],
         seeding: Seeding::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
@@ -148,6 +149,7 @@ pub fn lock() -> Lock {
         ],
         files: Vec::new(),
         images: images.iter().map(|(name, roles)| image(name, roles)).collect(),
+        addons: Vec::new(),
     }
 }
 
@@ -195,7 +197,8 @@ fn from_lock(
     lock: &Lock,
 ) -> Result<Rendered, khimg::render::RenderError> {
     let inventory = &Inventory::of_lock(lock);
-    let inputs = Inputs { cluster, profiles, catalog: &catalog(), inventory, overlays, secrets };
+    let inputs =
+        Inputs { cluster, profiles, catalog: &catalog(), inventory, overlays, secrets, addons: &BTreeMap::new() };
     render(&inputs, None, None)
 }
 

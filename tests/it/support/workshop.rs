@@ -69,6 +69,7 @@ impl Workshop {
             packages: Vec::new(),
             files: Vec::new(),
             images: Vec::new(),
+            addons: Vec::new(),
         };
         Self { dir, store, lock, roles: Vec::new(), program }
     }
@@ -203,7 +204,8 @@ impl Workshop {
 fn catalog() -> Catalog {
     let mirrors = |base: &str| BTreeMap::from([("here".to_owned(), base.to_owned())]);
     let pool = Source::File(FileSource { mirrors: mirrors("https://pool.invalid/") });
-    let registry = Source::Registry(RegistrySource { mirrors: mirrors("registry.invalid"), renames: BTreeMap::new() });
+    let registry =
+        Source::Registry(RegistrySource { mirrors: mirrors("registry.invalid"), renames: BTreeMap::new(), host: None });
     Catalog {
         sources: BTreeMap::from([("pool".to_owned(), pool), ("registry".to_owned(), registry)]),
         keys: BTreeMap::new(),
@@ -246,6 +248,7 @@ fn cluster() -> Cluster {
         trust: BTreeMap::new(),
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),
+        addons: Vec::new(),
         depots: Vec::new(),
         seeding: Seeding::default(),
         join_until: "720h".parse().expect("a duration"),

@@ -238,6 +238,7 @@ fn seen_at(seconds: i64) -> Lock {
         packages: Vec::new(),
         files: Vec::new(),
         images: Vec::new(),
+        addons: Vec::new(),
     }
 }
 
