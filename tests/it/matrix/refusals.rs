@@ -1,6 +1,8 @@
 //! Combinations that cannot work, each with what is said and the exit code: the cluster file, the built-in catalogue and, where one
 //! is named, a change of the user's to them.
 
+use std::collections::BTreeMap;
+
 use khimg::cluster::{Cluster, EXAMPLE};
 use khimg::exit::{Exit, Explain};
 use khimg::inventory::Inventory;
@@ -26,6 +28,12 @@ const ROWS: &[Row] = &[
     (&[("kubernetes:", "kubernetes: 1.18.20")], NO, &["before 1.19 does not understand cgroup v2", "1.19"]),
     (&[("kubernetes:", "kubernetes: 1.34.0-rc.1")], BAD, &["is not a Kubernetes version", "write 1.34.0"]),
     (&[("target:", "target: {os: debian-99}")], BAD, &["no operating system \"debian-99\""]),
+    (&[("target:", "target: {os: centos-7}"), ("kubernetes:", "kubernetes: 1.35.0")], NO, &["from 1.35 on does not start on cgroup v1", "choose `kubernetes: 1.34` or earlier"]),
+    (&[("target:", "target: {os: openeuler-22.03}"), ("kubernetes:", "kubernetes: 1.36.0")], NO, &["from 1.35 on does not start on cgroup v1"]),
+    (&[("  - {name: worker-1", "  - {name: worker-1, role: worker, address: 192.168.30.21/24, target: {os: centos-stream-8}}"), ("kubernetes:", "kubernetes: 1.35.0")], NO, &["from 1.35 on does not start on cgroup v1"]),
+    (&[("target:", "target: {os: rocky-9}"), ("kubernetes:", "kubernetes: 1.18.20")], NO, &["before 1.19 does not understand cgroup v2"]),
+    (&[("target:", "target: {os: centos-7}"), ("  cni:", "  cni: cilium")], NO, &["Cilium needs a newer kernel than CentOS 7 has"]),
+    (&[("target:", "target: {os: rocky-9}"), ("runtime:", "runtime: docker"), ("# components:", "components: {docker: {source: package}}")], NO, &["no package of docker for Kubernetes 1.34.2 on rocky-9-amd64"]),
     // kubeadm's configuration
     (&[("# compat:", "compat: {kubeadmApi: v1beta4}"), ("kubernetes:", "kubernetes: 1.22.17")], NO, &["v1beta4 from 1.31 on", "remove `kubeadmApi`"]),
     (&[("# compat:", "compat: {kubeadmApi: v1beta3}"), OLD], NO, &["v1beta3 from 1.22 to 1.36"]),
@@ -71,6 +79,12 @@ const ROWS: &[Row] = &[
     (&[("etcd:", "etcd: {mode: external}"), ("  - {name: worker-1", "  - {name: e1, role: etcd, address: 192.168.30.41/24}\n  - {name: e2, role: etcd, address: 192.168.30.42/24}")], NO, &["2 members of etcd survive no loss"]),
     (&[("  - {name: worker-1", "  - {name: e1, role: etcd, address: 192.168.30.41/24}")], BAD, &["has the role etcd, but etcd runs on the masters"]),
     (&[("  - {name: worker-1", "  - {name: worker-1, role: worker, address: 10.9.0.21/24, gateway: 10.9.0.1}"), ("  cni:", "  cni: bridge")], NO, &["bridge needs all nodes in one subnet"]),
+    // Manifests of the user's
+    (&[("# addons:", "addons: [{name: goweb}]")], BAD, &["needs a `file` or a `url`"]),
+    (&[("# addons:", "addons: [{name: goweb, file: nowhere/goweb.yaml}]")], BAD, &["cannot read", "relative to the cluster file"]),
+    (&[("# addons:", "addons: [{name: goweb, url: 'ftp://lan/goweb.yaml'}]")], BAD, &["has the scheme \"ftp\""]),
+    (&[("# addons:", "addons: [{name: a, url: 'https://lan/a'}, {name: a, url: 'https://lan/b'}]")], BAD, &["two addons are called \"a\""]),
+    (&[("# addons:", "addons: [{name: a, url: 'https://lan/a', images: [Quay.io/X]}]")], BAD, &["is not the name of an image"]),
     // Forms and versions of components
     (&[("# components:", "components: {containerd: {source: package}}")], NO, &["no package of containerd for Kubernetes 1.34.2"]),
     (&[("# components:", "components: {etcd: {source: package}}"), ("etcd:", "etcd: {mode: external}"), ("  - {name: worker-1", "  - {name: e1, role: etcd, address: 192.168.30.41/24}")], NO, &["no package of etcd for Kubernetes 1.34.2"]),
@@ -100,7 +114,15 @@ fn outcome(built_in: &BuiltIn, text: &str) -> Result<(), (Exit, String)> {
     let required = profile::require(&cluster, profiles, catalog, None).map_err(|error| told(&error))?;
     let inventory = Inventory::of_requirements(&required, catalog).expect("known variables");
     let secrets = Secrets::stand_in();
-    let inputs = Inputs { cluster: &cluster, profiles, catalog, inventory: &inventory, overlays, secrets: &secrets };
+    let inputs = Inputs {
+        cluster: &cluster,
+        profiles,
+        catalog,
+        inventory: &inventory,
+        overlays,
+        secrets: &secrets,
+        addons: &BTreeMap::new(),
+    };
     render(&inputs, None, None).map(drop).map_err(|error| told(&error))
 }
 

@@ -34,10 +34,12 @@ pub fn on_files(test: &str, programs: &[&str], rendered: &Rendered, node: &str, 
         return None;
     }
     let root = unpack(rendered, node);
-    // Debian has no cri-dockerd, and the pack stage puts khimg there; systemd only asks whether they can be run.
-    std::fs::create_dir_all(root.path().join("usr/bin")).expect("directories");
-    for program in ["khimg", "cri-dockerd"] {
-        std::fs::copy("/bin/true", root.path().join("usr/bin").join(program)).expect("a stand-in");
+    // Debian has no cri-dockerd and, without SELinux, no setenforce; the pack stage puts khimg there. systemd only asks whether they can
+    // be run.
+    for program in ["bin/khimg", "bin/cri-dockerd", "sbin/setenforce"] {
+        let place = root.path().join("usr").join(program);
+        std::fs::create_dir_all(place.parent().expect("below")).expect("directories");
+        std::fs::copy("/bin/true", place).expect("a stand-in");
     }
     let prepare = format!(
         "mount -t overlay overlay -o lowerdir={root}/etc:/etc /etc && \
