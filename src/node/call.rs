@@ -163,6 +163,8 @@ impl Caller {
             let builder = Client::builder()
                 .user_agent(concat!("khimg/", env!("CARGO_PKG_VERSION")))
                 .https_only(true)
+                // etcd 3.4 offers HTTP/2 at the address where members ask each other, and does not speak it there.
+                .http1_only()
                 .no_proxy()
                 .referer(false)
                 .retry(reqwest::retry::never())
