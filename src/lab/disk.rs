@@ -131,8 +131,10 @@ fn furnish(lab: &Lab, node: &str, root: &Path) -> Result<(), LabError> {
     for (path, content) in layer.filter_map(|(path, content)| Some((path.strip_prefix(LAYER)?, content))) {
         if path.contains('/') {
             let to = root.join(path);
+            let mode = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
             let written = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&to, content));
-            written.map_err(LabError::io("write", &to))?;
+            let open = written.and_then(|()| fs::set_permissions(&to, Permissions::from_mode(mode)));
+            open.map_err(LabError::io("write", &to))?;
         }
     }
     Ok(())
