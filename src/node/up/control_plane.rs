@@ -141,6 +141,9 @@ impl ControlPlane<'_> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        // A pod that the kubelet has refused once, because it did not know its own disk yet, it never tries again: the next
+        // attempt starts it anew, and then it takes the manifest for a new one.
+        service::stop("kubelet.service")?;
         Err(NodeError::NotStarted { what: "etcd", seconds: START.as_secs() })
     }
 
