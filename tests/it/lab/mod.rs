@@ -4,6 +4,7 @@ mod agreement;
 mod availability;
 mod client;
 mod formed;
+mod forms;
 mod late;
 mod machines;
 mod partitions;
