@@ -76,7 +76,8 @@ impl<'a> Former<'a> {
         let known = self.record.spare.get(&name)?;
         let (layers, size) = bundle.common_front(&known.pieces);
         let spare = self.store.spare(&self.key(&name));
-        let fits = layers > 0 && is_untouched(&spare, known) && links(&spare) == Some(ONLY_NAME);
+        let found = fs::symlink_metadata(&spare).ok()?;
+        let fits = layers > 0 && Stamp::of(&found) == known.stamp && found.nlink() == ONLY_NAME;
         if !fits || fs::rename(&spare, path).is_err() {
             return None;
         }
@@ -93,7 +94,7 @@ impl<'a> Former<'a> {
             return;
         }
         // The rename gave it another stamp.
-        if let Some(stamp) = stamp(&self.store.spare(&key)) {
+        if let Ok(stamp) = Stamp::at(&self.store.spare(&key)) {
             self.record.spare.insert(name.to_owned(), Written { stamp, ..known });
         }
     }
@@ -104,7 +105,7 @@ impl<'a> Former<'a> {
             .iter()
             .filter_map(|bundle| {
                 let name = bundle.file_name();
-                let stamp = stamp(&directory.join(&name))?;
+                let stamp = Stamp::at(&directory.join(&name)).ok()?;
                 Some((name, Written { stamp, sha256: bundle.sha256, pieces: bundle.pieces() }))
             })
             .collect();
@@ -116,16 +117,8 @@ impl<'a> Former<'a> {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|found| Stamp::of(&found))
-}
-
 fn is_untouched(path: &Path, known: &Written) -> bool {
-    stamp(path).is_some_and(|now| now == known.stamp)
-}
-
-fn links(path: &Path) -> Option<u64> {
-    fs::symlink_metadata(path).ok().map(|found| found.nlink())
+    Stamp::at(path).is_ok_and(|now| now == known.stamp)
 }
 
 fn shorten(path: &Path, size: u64) -> io::Result<File> {

@@ -160,7 +160,7 @@ pub fn deliver(
     staging.commit()?;
     for bundle in bundles.iter().filter(|bundle| !taken_over.contains(&bundle.file_name())) {
         let name = bundle.file_name();
-        former.retire(&name, &staging.replaced(&format!("{PUBLIC}/{BUNDLES}/{name}")));
+        former.retire(&name, &staging.path(&format!("{PUBLIC}/{BUNDLES}/{name}")));
     }
     staging.clear();
     let path = staging.place().to_path_buf();

@@ -56,7 +56,7 @@ impl Staging {
         self.place.join(below)
     }
 
-    /// Where a file of the new directory is written.
+    /// Where a file of the new directory is written. After [`Staging::commit`] the former directory is there, if it was exchanged.
     pub(super) fn path(&self, below: &str) -> PathBuf {
         self.new.join(below)
     }
@@ -92,7 +92,7 @@ impl Staging {
         &self.place
     }
 
-    /// Puts the directory at its place. What stood there is at [`Staging::replaced`], if anywhere, until it is cleared.
+    /// Puts the directory at its place. What stood there is at [`Staging::path`], if anywhere, until it is cleared.
     pub(super) fn commit(&self) -> Result<(), DeliverError> {
         let (new, place) = (&self.new, &self.place);
         let placed = DeliverError::io("put the new directory at", place);
@@ -109,11 +109,6 @@ impl Staging {
             Err(e) => return Err(placed(e.into())),
         }
         Ok(())
-    }
-
-    /// Where a file of the former directory is after an exchange with the new one.
-    pub(super) fn replaced(&self, below: &str) -> PathBuf {
-        self.path(below)
     }
 
     /// Removes what lies beside the place: before [`Staging::commit`] the new directory, after it the former one.

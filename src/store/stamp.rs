@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,14 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Of the file at `path`, or of the link that is there.
+    ///
+    /// # Errors
+    /// A file that cannot be found.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&std::fs::symlink_metadata(path)?))
+    }
+
     /// Of the file with this metadata.
     pub fn of(found: &Metadata) -> Self {
         Self {
@@ -46,8 +55,7 @@ impl Verified {
     /// # Errors
     /// A file that cannot be found.
     pub fn stamp(&self) -> Result<Stamp, StoreError> {
-        let found = std::fs::symlink_metadata(self.path()).map_err(|e| StoreError::io("read", self.path(), e))?;
-        Ok(Stamp::of(&found))
+        Stamp::at(self.path()).map_err(|e| StoreError::io("read", self.path(), e))
     }
 
     /// Reads its bytes, gives each piece of them to `sink`, and proves them unless the file is the one that was `known` when they

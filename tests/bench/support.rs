@@ -7,6 +7,8 @@
 pub mod base;
 #[path = "../it/support/daemon.rs"]
 pub mod daemon;
+#[path = "../it/support/empty.rs"]
+pub mod empty;
 #[path = "../it/support/lab.rs"]
 pub mod lab;
 #[path = "../it/support/sandbox.rs"]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::empty;
 use jiff::Timestamp;
 use khimg::arch::Arch;
 use khimg::catalog::component::Install;
@@ -191,16 +192,7 @@ fn tricky_texts_are_kept() {
 }
 
 fn empty() -> Lock {
-    Lock {
-        version: lock::VERSION,
-        inputs: [("lb-debian-12-amd64".to_owned(), Digest::of(b"1"))].into(),
-        kubernetes: None,
-        repositories: Vec::new(),
-        packages: Vec::new(),
-        files: Vec::new(),
-        images: Vec::new(),
-        addons: Vec::new(),
-    }
+    Lock { inputs: [("lb-debian-12-amd64".to_owned(), Digest::of(b"1"))].into(), ..empty::lock() }
 }
 
 fn a_package(name: &str, role: Role, chain: &[&str]) -> Package {

@@ -1,6 +1,5 @@
 //! Repositories on mirrors: every way to find them, and every fault that ends in the next mirror or in a clear error.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use khimg::catalog::system::Base;
@@ -12,6 +11,7 @@ use khimg::resolve::Upgrade;
 
 use super::archive::{Archive, Key, STANZAS, dated, rfc2822, with_field};
 use super::{Bench, requirements, source};
+use crate::support::empty;
 use crate::support::fault::Fault;
 use crate::support::mirror::Mirror;
 
@@ -247,16 +247,7 @@ fn seen_at(seconds: i64) -> Lock {
         date,
         proof: Proof::Unsigned,
     };
-    Lock {
-        version: khimg::lock::VERSION,
-        inputs: BTreeMap::new(),
-        kubernetes: None,
-        repositories: vec![state],
-        packages: Vec::new(),
-        files: Vec::new(),
-        images: Vec::new(),
-        addons: Vec::new(),
-    }
+    Lock { repositories: vec![state], ..empty::lock() }
 }
 
 #[test]

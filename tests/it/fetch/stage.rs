@@ -18,6 +18,7 @@ use khimg::net::NetOptions;
 use khimg::registry::Credentials;
 
 use super::{Bench, bytes, impatient, read};
+use crate::support::empty;
 use crate::support::images::{OCI_MANIFEST, TestImage};
 use crate::support::mirror::{Fault, Mirror};
 
@@ -129,16 +130,7 @@ impl World {
         // The same bytes under another name are fetched once.
         packages.push(package("twin", &contents[0], Role::Lb));
         second.put("release/v1.34.2/kubeadm", "kubeadm");
-        let lock = Lock {
-            version: lock::VERSION,
-            inputs: BTreeMap::new(),
-            kubernetes: None,
-            repositories: Vec::new(),
-            packages,
-            files: vec![file("kubeadm", b"kubeadm", Role::Master)],
-            images: Vec::new(),
-            addons: Vec::new(),
-        };
+        let lock = Lock { packages, files: vec![file("kubeadm", b"kubeadm", Role::Master)], ..empty::lock() };
         Self { first, second, lock, contents }
     }
 

@@ -15,6 +15,7 @@ use khimg::render::tree::Mode;
 use tempfile::TempDir;
 
 use crate::support::base::base;
+use crate::support::twin::kill_all;
 use crate::support::workshop::Workshop;
 use crate::yum::tree::Rpms;
 
@@ -268,15 +269,7 @@ impl Machine {
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
-            let inside = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
-            child.kill().expect("killed");
-            child.wait().expect("a child");
-            // The first process of the namespace ends when all others in it have.
-            for pid in inside.split_whitespace() {
-                while is_alive(pid) {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
+            kill_all(child);
             patience = patience.mul_f64(1.3);
         }
         unreachable!("patience grows without bound")
@@ -323,11 +316,6 @@ impl Machine {
         }
         found
     }
-}
-
-fn is_alive(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// The names whose values differ.

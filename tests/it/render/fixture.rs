@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::empty;
 use khimg::arch::Arch;
 use khimg::catalog::Catalog;
 use khimg::cluster::{
@@ -135,10 +136,7 @@ pub fn lock() -> Lock {
         ("ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3", &both),
     ];
     Lock {
-        version: 1,
-        inputs: BTreeMap::new(),
         kubernetes: Some("1.20.2".parse().expect("a version")),
-        repositories: Vec::new(),
         packages: vec![
             package("containerd", "1.6.20~ds1-1+deb12u3"),
             package("docker.io", "20.10.24+dfsg1-1+deb12u1"),
@@ -147,9 +145,8 @@ pub fn lock() -> Lock {
             package("kubelet", "1.20.2-00"),
             package("kubernetes-cni", "0.8.7-00"),
         ],
-        files: Vec::new(),
         images: images.iter().map(|(name, roles)| image(name, roles)).collect(),
-        addons: Vec::new(),
+        ..empty::lock()
     }
 }
 

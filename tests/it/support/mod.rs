@@ -6,6 +6,7 @@ pub mod base;
 pub mod containerd;
 pub mod daemon;
 pub mod dockerd;
+pub mod empty;
 pub mod etcd;
 pub mod fault;
 pub mod golden;

@@ -196,7 +196,8 @@ impl Drop for Twin {
 /// The image that [`Twin::containerd`] has.
 pub const ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.4.13-0";
 
-/// Ends a child of [`Twin::command`], and waits until all that it started has ended.
+/// Ends an `unshare` such as that of [`Twin::command`], and waits until all that it started has ended: the first process of the
+/// namespace ends when all others in it have.
 pub fn kill_all(mut child: Child) {
     let inside = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
     child.kill().expect("killed");

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::empty;
 use khimg::arch::Arch;
 use khimg::catalog::component::Install;
 use khimg::catalog::source::{FileSource, RegistrySource};
@@ -61,16 +62,7 @@ impl Workshop {
         let store = Store::open(&dir.path().join("store")).expect("a store");
         let program = dir.path().join("khimg");
         std::fs::write(&program, elf()).expect("a file");
-        let lock = Lock {
-            version: 1,
-            inputs: BTreeMap::new(),
-            kubernetes: Some("1.20.2".parse().expect("a version")),
-            repositories: Vec::new(),
-            packages: Vec::new(),
-            files: Vec::new(),
-            images: Vec::new(),
-            addons: Vec::new(),
-        };
+        let lock = Lock { kubernetes: Some("1.20.2".parse().expect("a version")), ..empty::lock() };
         Self { dir, store, lock, roles: Vec::new(), program }
     }
 

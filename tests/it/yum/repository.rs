@@ -10,6 +10,7 @@ use super::tree::{Rpms, Tree, run};
 use super::{bench, resolve, told};
 use crate::apt::Bench;
 use crate::apt::archive::Key;
+use crate::support::empty;
 use crate::support::fault::Fault;
 use crate::support::mirror::Mirror;
 
@@ -230,16 +231,7 @@ fn seen_at(seconds: i64) -> Lock {
     let date = khimg::clock::now() + jiff::SignedDuration::from_secs(seconds);
     let state =
         khimg::lock::Repository { source: "test".to_owned(), suite: "os".to_owned(), date, proof: Proof::Unsigned };
-    Lock {
-        version: khimg::lock::VERSION,
-        inputs: [].into(),
-        kubernetes: None,
-        repositories: vec![state],
-        packages: Vec::new(),
-        files: Vec::new(),
-        images: Vec::new(),
-        addons: Vec::new(),
-    }
+    Lock { repositories: vec![state], ..empty::lock() }
 }
 
 #[test]
