@@ -94,7 +94,7 @@ fn complete(
     let packages = &bundle.contents.packages;
     match manager {
         Manager::Deb => deb::finish(bundle, journal)?,
-        Manager::Rpm => rpm::finish(journal)?,
+        Manager::Rpm => rpm::finish(bundle, ours, journal)?,
     }
     let missing = missing(manager, packages, ours, &manager.present()?, journal);
     if !missing.is_empty() {

@@ -3,10 +3,12 @@
 //! rpm itself, and neither yum nor dnf: it is on every machine of the family, needs no repository, and does the whole set in one
 //! transaction whose order and conflicts it has checked before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use super::Present;
+use super::{Ours, Present};
 use crate::node::command;
 use crate::node::error::NodeError;
 use crate::node::status::Journal;
@@ -17,9 +19,26 @@ use crate::pack::contents::PackageEntry;
 const FORMAT: &str = "--queryformat=%{INSTALLTIME}\t%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n";
 
 /// Puts right what an earlier run left half-way. A transaction that was cut off has packages in two versions: the new one is
-/// there, the old one not removed yet.
-pub(super) fn finish(journal: &Journal<'_>) -> Result<(), NodeError> {
-    for (name, versions) in known()? {
+/// there, the old one not removed yet. Nor is a package of `ours` that a new one of another name has taken the place of.
+pub(super) fn finish(bundle: &Unpacked, ours: &Ours, journal: &Journal<'_>) -> Result<(), NodeError> {
+    let known = known()?;
+    let format = "--queryformat=[%{=NAME}\t%{OBSOLETENAME}\n]";
+    let mut query = Command::new("rpm");
+    query.args(["--query", "--package", "--nosignature", format]);
+    let packages = &bundle.contents.packages;
+    let replacements = command::run(query.args(packages.iter().map(|package| bundle.path.join(&package.file))))?;
+    let replaced: BTreeSet<&str> = replacements
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .filter(|(new, old)| known.contains_key(*new) && known.contains_key(*old))
+        .map(|(_, old)| old)
+        .filter(|old| ours.iter().any(|(name, _)| name == old) && packages.iter().all(|package| package.name != *old))
+        .collect();
+    for name in replaced {
+        journal.note(format!("{name} was cut off while it was replaced"));
+        command::output("rpm", &["--erase", "--nodeps", "--noscripts", name])?;
+    }
+    for (name, versions) in known {
         // Kernels and keys are meant to be there several times.
         let [rest @ .., _newest] = &versions[..] else { continue };
         if rest.is_empty() || name.starts_with("kernel") || name == "gpg-pubkey" {
@@ -79,12 +98,14 @@ pub(super) fn install(
     others: &[&str],
     journal: &Journal<'_>,
 ) -> Result<(), NodeError> {
-    let upgrade = || {
+    let with_files = |arguments: &[&str]| {
         let mut command = Command::new("rpm");
-        command.args(["--upgrade", "--oldpackage", "--replacepkgs", "--nosignature"]);
-        command.args(packages.iter().map(|package| bundle.path.join(&package.file)));
-        command::run(&mut command).map(drop)
+        command.args(arguments).args(packages.iter().map(|package| bundle.path.join(&package.file)));
+        command::run(&mut command)
     };
+    let owned = with_files(&["--query", "--package", "--list", "--nosignature"])?;
+    remove_halves(owned.lines().map(Path::new))?;
+    let upgrade = || with_files(&["--upgrade", "--oldpackage", "--replacepkgs", "--nosignature"]).map(drop);
     let Err(error) = upgrade() else { return Ok(()) };
     let present = present()?;
     let in_the_way: Vec<&str> = others.iter().copied().filter(|name| present.contains_key(*name)).collect();
@@ -95,4 +116,25 @@ pub(super) fn install(
     let mut erase = Command::new("rpm");
     command::run(erase.args(["--erase", "--nodeps"]).args(&in_the_way))?;
     upgrade()
+}
+
+/// Removes what a transaction that was cut off has left beside the files of packages. rpm unpacks each as `<name>;<time in hex>`
+/// (rpm lib/fsm.c, `fsmFsPath`), and fails where the next transaction of the same second finds that name taken.
+fn remove_halves<'a>(files: impl Iterator<Item = &'a Path>) -> Result<(), NodeError> {
+    let mut names: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
+    for file in files {
+        if let (Some(directory), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) {
+            names.entry(directory).or_default().insert(name);
+        }
+    }
+    for (directory, names) in names {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let found = entry.file_name();
+            let Some((name, time)) = found.to_str().and_then(|found| found.rsplit_once(';')) else { continue };
+            if names.contains(name) && time.len() == 8 && time.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                fs::remove_file(entry.path()).map_err(NodeError::io("remove", &entry.path()))?;
+            }
+        }
+    }
+    Ok(())
 }
