@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::arch::Arch;
 use crate::catalog::vars::UnknownVariable;
 use crate::catalog::{Catalog, Component, FileNeed, PackageNeed, Vars};
-use crate::cluster::{KubernetesVersion, Role, Target, VersionRequest};
+use crate::cluster::Role;
+use crate::kubernetes::{KubernetesVersion, VersionRequest};
 use crate::lock::Lock;
 use crate::profile::{ADDON, Requirements};
+use crate::target::Target;
 
 /// Names of what each role carries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub mod profile;
 
 pub mod kubernetes;
 
+pub mod kubeadm;
+
 // Which exact artifacts, from where, proven how.
 pub mod mirrors;
 
@@ -34,10 +36,8 @@ pub mod lock;
 
 pub mod inventory;
 
-// The whole way, and what can go wrong on it.
+// The whole way.
 pub mod pipeline;
-
-pub mod error;
 
 // Proven bytes on this machine.
 pub mod net;
@@ -66,6 +66,7 @@ pub mod transfer;
 pub mod artifact;
 
 pub mod bill;
+
 // On the machines.
 pub mod node;
 
@@ -89,6 +90,8 @@ pub mod input;
 pub mod report;
 
 pub mod shipped;
+
+pub mod target;
 
 // Schemas of the files that people write.
 pub mod schema;

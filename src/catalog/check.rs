@@ -6,8 +6,8 @@ use super::condition::{Condition, Known};
 use super::digests::Digests;
 use super::shelf::Placed;
 use super::{AptSource, Component, Family, Limit, Source, System, Vars, YumSigned, YumSource};
-use crate::cluster::KubernetesVersion;
 use crate::config::{Document, Problem, known, segment};
+use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::Releases;
 
 /// Everything that was read, with the documents that it stands in.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
-use crate::cluster::Packaging;
+use super::{Condition, Facts};
 
 /// A named set of packages, files and images. Texts may hold variables ([`super::Vars`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +32,13 @@ pub struct Component {
     pub images: Vec<ImageNeed>,
 }
 
+impl Component {
+    /// Its offers that hold where these are the facts, the preferred one first.
+    pub fn offers_where(&self, facts: &Facts) -> impl Iterator<Item = &Offer> {
+        self.offers.iter().filter(move |offer| offer.when.holds(facts))
+    }
+}
+
 /// One form in which a component can be had. What is taken becomes the fact `source.<component>` and the variable `{version}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -44,6 +50,32 @@ pub struct Offer {
     /// When it can be had. May not depend on `source.<component>`.
     #[serde(default, skip_serializing_if = "Condition::is_empty")]
     pub when: Condition,
+}
+
+/// The form in which a component comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Packaging {
+    /// A package of the operating system's own, or of Kubernetes' repository.
+    Package,
+    /// A package of its publisher's repository, where the operating system has one too: `containerd.io`, `docker-ce`.
+    Vendor,
+    /// A plain file with a known digest.
+    File,
+    /// Container images.
+    Image,
+}
+
+impl Packaging {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Vendor => "vendor",
+            Self::File => "file",
+            Self::Image => "image",
+        }
+    }
 }
 
 /// A package that a component asks for by name.

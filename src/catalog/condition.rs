@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::VersionRequest;
+use crate::kubernetes::VersionRequest;
 
 /// What is known of a cluster and a target when conditions are judged: `runtime` → `containerd`, `kubernetes` → `1.34`.
-/// Made by [`crate::profile::facts`].
+/// Made by [`crate::cluster::facts`].
 pub type Facts = BTreeMap<String, String>;
 
 /// The facts that have a fixed set of values. Beside them: `os` (an operating system of the catalogue), `kubernetes` (a range of

@@ -18,8 +18,9 @@ pub mod vars;
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{KubernetesVersion, Target, VersionRequest};
-pub use component::{Component, FileNeed, ImageNeed, Offer, PackageNeed};
+use crate::kubernetes::{KubernetesVersion, VersionRequest};
+use crate::target::Target;
+pub use component::{Component, FileNeed, ImageNeed, Offer, PackageNeed, Packaging};
 pub use condition::{Condition, Facts};
 pub use digests::Digests;
 pub use limit::Limit;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::KubeadmApi;
+
 /// Settings that khimg would choose otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all(deserialize = "camelCase"), deny_unknown_fields)]
@@ -218,42 +220,6 @@ impl Selinux {
         match self {
             Self::Permissive => "permissive",
             Self::Disabled => "disabled",
-        }
-    }
-}
-
-/// Versions of kubeadm's configuration, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum KubeadmApi {
-    /// `kubeadm.k8s.io/v1beta1`.
-    V1beta1,
-    /// `kubeadm.k8s.io/v1beta2`.
-    V1beta2,
-    /// `kubeadm.k8s.io/v1beta3`.
-    V1beta3,
-    /// `kubeadm.k8s.io/v1beta4`.
-    V1beta4,
-}
-
-impl KubeadmApi {
-    /// As it stands in `apiVersion`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V1beta1 => "kubeadm.k8s.io/v1beta1",
-            Self::V1beta2 => "kubeadm.k8s.io/v1beta2",
-            Self::V1beta3 => "kubeadm.k8s.io/v1beta3",
-            Self::V1beta4 => "kubeadm.k8s.io/v1beta4",
-        }
-    }
-
-    /// The version without its group.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::V1beta1 => "v1beta1",
-            Self::V1beta2 => "v1beta2",
-            Self::V1beta3 => "v1beta3",
-            Self::V1beta4 => "v1beta4",
         }
     }
 }

@@ -299,7 +299,8 @@ pub struct NodeFile {
 /// What a key means that is not written.
 pub mod default {
     use crate::arch::Arch;
-    use crate::cluster::{Bootstrap, Cni, Dns, EndpointMode, EtcdMode, KubeProxy, Runtime};
+    use crate::cluster::{Bootstrap, Cni, Dns, EndpointMode, EtcdMode, KubeProxy};
+    use crate::kubernetes::Runtime;
 
     /// `name`.
     pub fn name() -> String {

@@ -6,12 +6,12 @@ pub mod addon;
 pub mod check;
 pub mod compat;
 pub mod endpoint;
+pub mod facts;
 pub mod file;
 pub mod network;
 pub mod node;
 mod seeding;
 pub mod uuid;
-pub mod version;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,18 +19,18 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::arch::Arch;
 pub use addon::{Addon, AddonOrigin};
-pub use compat::{Compat, KubeadmApi};
+pub use compat::Compat;
 pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use seeding::{Disc, Platform, Seeding};
 pub use uuid::Uuid;
-pub use version::{KubernetesVersion, VersionRequest};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Packaging};
 use crate::config::{Document, Problems};
+use crate::kubernetes::{Runtime, VersionRequest};
+use crate::target::Target;
 
 /// The cluster file that `khimg init` writes, and that a build without a cluster file takes.
 pub const EXAMPLE: &str = include_str!("../../profiles/examples/cluster.yaml");
@@ -99,32 +99,6 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
 }
 
-/// The base system that a node runs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// An operating system of the catalogue, such as `debian-12`.
-    pub os: String,
-    /// The machine's architecture.
-    pub arch: Arch,
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.os, self.arch)
-    }
-}
-
-/// The container runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Runtime {
-    /// containerd, through its CRI plugin.
-    Containerd,
-    /// Docker Engine, through dockershim until Kubernetes 1.23 and cri-dockerd from 1.24.
-    Docker,
-}
-
 /// Where etcd runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -170,32 +144,6 @@ pub struct ComponentChoice {
     /// `package`, `vendor`, `file` or `image`, where the catalogue has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Packaging>,
-}
-
-/// The form in which a component comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Packaging {
-    /// A package of the operating system's own, or of Kubernetes' repository.
-    Package,
-    /// A package of its publisher's repository, where the operating system has one too: `containerd.io`, `docker-ce`.
-    Vendor,
-    /// A plain file with a known digest.
-    File,
-    /// Container images.
-    Image,
-}
-
-impl Packaging {
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Package => "package",
-            Self::Vendor => "vendor",
-            Self::File => "file",
-            Self::Image => "image",
-        }
-    }
 }
 
 impl Cluster {

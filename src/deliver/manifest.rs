@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Role, Target};
+use crate::cluster::Role;
 use crate::digest::Digest;
 use crate::lock::Proof;
 use crate::pack::{Bundle, Piece};
+use crate::target::Target;
 
 /// Directory for everybody.
 pub const PUBLIC: &str = "public";

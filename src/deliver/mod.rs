@@ -24,12 +24,13 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::cluster::{Role, Target};
+use crate::cluster::Role;
 use crate::digest::Digest;
 use crate::pack::Bundle;
 use crate::render::tree::TargetPath;
 use crate::report::{self, Event, Reporter};
 use crate::store::{Store, Verified};
+use crate::target::Target;
 pub use disc::{DISC, NodeDisc};
 pub use error::DeliverError;
 use former::Former;

@@ -1,7 +1,11 @@
-//! What khimg knows of Kubernetes itself: versions, images, kubeadm's configuration, and the facts that changed between minors.
+//! What khimg knows of Kubernetes itself: versions, images, runtimes, and the facts that changed between minors.
 
-pub mod kubeadm;
 pub mod quirks;
 pub mod releases;
+mod runtime;
+pub mod version;
 
+pub use quirks::KubeadmApi;
 pub use releases::{ImageVersions, Releases};
+pub use runtime::Runtime;
+pub use version::{KubernetesVersion, VersionRequest};

@@ -2,10 +2,46 @@
 //!
 //! Sources are named by repository and file or issue; `k/k` is kubernetes/kubernetes, `k/website` its documentation.
 
-pub use crate::cluster::KubeadmApi;
-use crate::cluster::{KubernetesVersion, Runtime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{KubernetesVersion, Runtime};
+
+/// Versions of kubeadm's configuration, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KubeadmApi {
+    /// `kubeadm.k8s.io/v1beta1`.
+    V1beta1,
+    /// `kubeadm.k8s.io/v1beta2`.
+    V1beta2,
+    /// `kubeadm.k8s.io/v1beta3`.
+    V1beta3,
+    /// `kubeadm.k8s.io/v1beta4`.
+    V1beta4,
+}
 
 impl KubeadmApi {
+    /// As it stands in `apiVersion`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1beta1 => "kubeadm.k8s.io/v1beta1",
+            Self::V1beta2 => "kubeadm.k8s.io/v1beta2",
+            Self::V1beta3 => "kubeadm.k8s.io/v1beta3",
+            Self::V1beta4 => "kubeadm.k8s.io/v1beta4",
+        }
+    }
+
+    /// The version without its group.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V1beta1 => "v1beta1",
+            Self::V1beta2 => "v1beta2",
+            Self::V1beta3 => "v1beta3",
+            Self::V1beta4 => "v1beta4",
+        }
+    }
+
     /// Whether `extraArgs` is a list of name and value instead of a map (k/website, kubeadm-config.v1beta4).
     pub fn arguments_are_a_list(self) -> bool {
         self >= Self::V1beta4

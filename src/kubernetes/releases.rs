@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::KubernetesVersion;
+use crate::kubernetes::KubernetesVersion;
 
 /// All that is known, by minor and by the first patch from which it holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -9,9 +9,9 @@ use super::interrupt::Interrupt;
 use super::{place, program};
 use crate::arch::Arch;
 use crate::catalog::system::System;
-use crate::cluster::Target;
 use crate::digest::Digest;
 use crate::report::{Event, Reporter};
+use crate::target::Target;
 
 /// Done in the new root before it counts. What mmdebstrap takes over from this machine or makes up must not be the same on all
 /// nodes; a real machine's installer would have made it there.

@@ -12,11 +12,12 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::error::LabError;
-use crate::cluster::{Role, Target};
+use crate::cluster::Role;
 use crate::deliver::manifest::SECRET;
 use crate::exit::Explain;
 use crate::inspect;
 use crate::render::node_file::{self, NodeFile};
+use crate::target::Target;
 
 /// The three files of a seed.
 pub(super) const SEED: [&str; 3] = ["user-data", "meta-data", "network-config"];

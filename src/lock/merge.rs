@@ -7,6 +7,16 @@ use crate::cluster::Role;
 use crate::profile::ADDON;
 
 impl Lock {
+    /// The same in order, with the roles of `previous` that it does not hold ([`Lock::with_rest_of`]).
+    #[must_use]
+    pub fn following(mut self, previous: Option<&Self>) -> Self {
+        self.normalise();
+        match previous {
+            Some(previous) => self.with_rest_of(previous),
+            None => self,
+        }
+    }
+
     /// The same with the roles of `previous` that this one does not hold, so that roles can be locked one by one.
     ///
     /// They are left out where they belong to another Kubernetes version: then they are stale by themselves.

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
 use crate::catalog::component::Install;
-use crate::cluster::{AddonOrigin, KubernetesVersion, Role, Target};
+use crate::cluster::{AddonOrigin, Role};
 use crate::digest::Digest;
+use crate::kubernetes::KubernetesVersion;
 use crate::profile::{AddonRequirement, FileRequirement, ImageRequirement, Requirements, RoleRequirements};
-use crate::resolve::Resolution;
+use crate::target::Target;
 
 pub use error::LockError;
 pub use file::{Written, parse, read, read_if_exists, to_yaml, write};
@@ -53,26 +54,6 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The lock of what `requirements` were resolved to, with the roles of `previous` that they do not name.
-    pub fn new(requirements: &Requirements, resolution: Resolution, previous: Option<&Self>) -> Self {
-        let Resolution { kubernetes, repositories, packages, files, images, addons } = resolution;
-        let mut lock = Self {
-            version: VERSION,
-            inputs: inputs(requirements),
-            kubernetes,
-            repositories,
-            packages,
-            files,
-            images,
-            addons,
-        };
-        lock.normalise();
-        match previous {
-            Some(previous) => lock.with_rest_of(previous),
-            None => lock,
-        }
-    }
-
     /// Whether it answers `requirements` as they are now. Roles that are locked beside them do not matter.
     pub fn satisfies(&self, requirements: &Requirements) -> bool {
         self.stale(requirements).is_none()
@@ -139,10 +120,6 @@ impl Lock {
         let found = self.repositories.iter().filter(|state| state.source == source && state.suite == suite);
         found.map(|state| state.date).max()
     }
-}
-
-fn inputs(requirements: &Requirements) -> BTreeMap<String, Digest> {
-    requirements.roles.iter().map(|role| (role.key(), role.digest(requirements.kubernetes))).collect()
 }
 
 /// The state of a repository at locking, so that a later lock can refuse to go back in time.

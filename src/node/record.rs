@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::durable;
 use super::error::NodeError;
 use super::state::State;
-use crate::cluster::{KubernetesVersion, Role, Target};
+use crate::cluster::Role;
 use crate::digest::Digest;
+use crate::kubernetes::KubernetesVersion;
 use crate::pack::contents::Units;
+use crate::target::Target;
 
 /// Version of the format.
 const VERSION: u32 = 1;

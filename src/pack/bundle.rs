@@ -16,10 +16,11 @@ use super::plan::PROGRAM;
 use super::prefix::Prefix;
 use super::recipe::ROOTFS;
 use super::segment::{END, Segment};
-use crate::cluster::{Role, Target};
+use crate::cluster::Role;
 use crate::digest::Digest;
 use crate::render::tree::Mode;
 use crate::store::{Stamp, Store};
+use crate::target::Target;
 
 /// A bundle whose layers lie in the store, ready to be written anywhere.
 #[derive(Debug, Clone)]

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::compress::Parameters;
 use super::layer::Layer;
 use super::member::Listing;
-use crate::cluster::{KubernetesVersion, Role, Target};
+use crate::cluster::Role;
 use crate::digest::Digest;
+use crate::kubernetes::KubernetesVersion;
 use crate::lock::Proof;
+use crate::target::Target;
 
 /// Path of the table of contents in a bundle.
 pub const CONTENTS: &str = "bundle.json";

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Project;
+use super::{Error, Project};
 use crate::cluster::addon::LIMIT;
-use crate::error::Error;
 use crate::lock::Lock;
 
 /// Name in the cluster file → bytes.

@@ -5,12 +5,11 @@ use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::Project;
+use super::{Error, Project};
 use crate::cluster::file::ClusterFile;
 use crate::config::Document;
 use crate::deliver::Manifest;
 use crate::deliver::manifest::{MANIFEST, PUBLIC, SECRET, SUMS};
-use crate::error::Error;
 use crate::transfer::{self, Cargo, ExportOptions, Exported, TransferError};
 use crate::{cluster, input, inspect, lock};
 

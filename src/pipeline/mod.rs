@@ -14,7 +14,6 @@ use crate::arch::Arch;
 use crate::catalog::{self, Catalog};
 use crate::cluster::{self, Cluster, Role};
 use crate::deliver::{self, Delivery, NodeSeed, PublicContent, PublicFile};
-use crate::error::Error;
 use crate::fetch::{self, Fetched};
 use crate::inventory::Inventory;
 use crate::lock::{self, Lock, Written};
@@ -28,7 +27,7 @@ use crate::report::{Event, Reporter};
 use crate::resolve::{self, Upgrade};
 use crate::secrets::Secrets;
 use crate::store::Store;
-pub use error::PipelineError;
+pub use error::{Error, PipelineError};
 
 /// What the user named, before anything is read.
 #[derive(Debug, Clone, Default)]
@@ -212,7 +211,7 @@ pub async fn lock(project: &Project, roles: Option<&[Role]>, upgrade: &Upgrade) 
     let resolution =
         resolve::resolve(&requirements, catalog, mirrors, net, store, credentials, previous_lock, upgrade).await?;
     project.stage("lock");
-    let lock = Lock::new(&requirements, resolution, previous.as_ref());
+    let lock = resolution.into_lock(&requirements, previous.as_ref());
     let changed = lock::write(&path, &lock)? == Written::Changed;
     Ok(Locked { lock, changed })
 }

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::PipelineError;
+use super::{Error, PipelineError};
 use crate::arch::Arch;
 use crate::cluster::{Cluster, Disc, Seeding};
 use crate::deliver::{NodeDisc, NodeSeed};
-use crate::error::Error;
 use crate::pack::Bundle;
 use crate::render::NodeFiles;
 use crate::report::{Event, Reporter};

@@ -1,6 +1,5 @@
 //! Profiles: what a role is made of. And, from a cluster and its profiles, what each role needs.
 
-pub mod facts;
 pub mod load;
 pub mod require;
 pub mod requirement;
@@ -10,9 +9,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Condition;
+use crate::catalog::{Condition, Facts};
 use crate::cluster::Role;
-pub use facts::{facts, holding};
 pub use load::load;
 pub use require::{RequireError, require};
 pub use requirement::{
@@ -51,3 +49,8 @@ pub struct Part {
 
 /// All profiles by role.
 pub type Profiles = BTreeMap<Role, Profile>;
+
+/// The names of those of `parts` that belong to the role, in order.
+pub fn holding<'a>(parts: &'a [Part], facts: &Facts) -> impl Iterator<Item = &'a str> {
+    parts.iter().filter(move |part| part.when.holds(facts)).map(|part| part.name.as_str())
+}

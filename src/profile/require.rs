@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{facts, holding, plain};
 use super::{
     AddonRequirement, FileRequirement, ImageRequirement, PackageRequirement, Profile, Profiles, Requirements,
-    RoleRequirements,
+    RoleRequirements, holding,
 };
+use crate::catalog::Packaging;
 use crate::catalog::vars::UnknownVariable;
-use crate::catalog::{Catalog, Component, Facts, Offer, Vars};
-use crate::cluster::{Cluster, KubernetesVersion, Packaging, Role, Runtime, Target, VersionRequest};
+use crate::catalog::{Catalog, Component, Facts, Vars};
+use crate::cluster::{Cluster, Role, facts};
 use crate::exit::{Exit, Explain};
 use crate::kubernetes::quirks;
+use crate::kubernetes::{KubernetesVersion, Runtime, VersionRequest};
+use crate::target::Target;
 
 /// What the names of Kubernetes' own images begin with.
 const KUBERNETES_REGISTRY: &str = "registry.k8s.io/";
@@ -191,11 +193,6 @@ pub fn require(
     Ok(Requirements { kubernetes: cluster.kubernetes, roles: required })
 }
 
-/// The offers of `component` that hold.
-pub(super) fn offers<'a>(component: &'a Component, facts: &Facts) -> impl Iterator<Item = &'a Offer> {
-    component.offers.iter().filter(move |offer| offer.when.holds(facts))
-}
-
 /// One role on one target.
 struct Need<'a> {
     cluster: &'a Cluster,
@@ -226,8 +223,8 @@ impl<'a> Need<'a> {
             catalog,
             role,
             target,
-            facts: facts(cluster, catalog, role, target),
-            plain: plain(cluster, catalog, role, target),
+            facts: facts::facts(cluster, catalog, role, target),
+            plain: facts::offerable(cluster, catalog, role, target),
             vars,
         })
     }
@@ -354,7 +351,7 @@ impl<'a> Need<'a> {
         }
         let choice = self.cluster.components.get(name);
         let wanted = choice.and_then(|choice| choice.source);
-        let holding = || offers(component, &self.plain);
+        let holding = || component.offers_where(&self.plain);
         let offer = holding().find(|offer| wanted.is_none_or(|wanted| wanted == offer.source)).ok_or_else(|| {
             let offered: BTreeSet<_> = holding().map(|offer| offer.source.name()).collect();
             RequireError::NotOffered {

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::catalog::component::Install;
-use crate::cluster::{AddonOrigin, Role, Target, VersionRequest};
+use crate::cluster::{AddonOrigin, Role};
 use crate::digest::Digest;
+use crate::kubernetes::VersionRequest;
+use crate::target::Target;
 
 /// What a whole cluster needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]

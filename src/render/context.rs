@@ -14,10 +14,13 @@ use super::images::Names;
 use super::node_file;
 use super::pods;
 use crate::catalog::{Catalog, Component, feature};
-use crate::cluster::{Cluster, Cni, Compat, Coredns, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target};
+use crate::cluster::{Cluster, Cni, Compat, Coredns, EtcdMode, Node, Role};
 use crate::inventory::Inventory;
-use crate::kubernetes::{kubeadm, quirks};
+use crate::kubeadm;
+use crate::kubernetes::quirks;
+use crate::kubernetes::{KubernetesVersion, Runtime};
 use crate::secrets::Secrets;
+use crate::target::Target;
 
 /// Where haproxy says on the loopback interface that it is alive.
 const MONITOR_PORTS: [u16; 2] = [8404, 8405];

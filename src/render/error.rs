@@ -1,9 +1,10 @@
 //! Why files could not be rendered.
 
-use crate::cluster::{Role, Target};
+use crate::cluster::Role;
 use crate::exit::{Exit, Explain};
-use crate::kubernetes::kubeadm::KubeadmError;
+use crate::kubeadm::KubeadmError;
 use crate::secrets::SecretsError;
+use crate::target::Target;
 
 use super::overlay::OverlayError;
 

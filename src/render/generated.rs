@@ -7,9 +7,10 @@ use super::error::RenderError;
 use super::images::{self, Names};
 use super::node_file::{self, NodeFile};
 use super::tree::{Content, Entry, Mode, TargetPath, Tree};
-use crate::cluster::{Cluster, KubernetesVersion, Node, Role};
+use crate::cluster::{Cluster, Node, Role};
 use crate::digest::Digest;
-use crate::kubernetes::kubeadm::Settings;
+use crate::kubeadm::Settings;
+use crate::kubernetes::KubernetesVersion;
 use crate::secrets::{Authority, Secrets};
 
 /// The CA's certificate for everybody who only has to recognise the cluster. Not below kubeadm's own directory: a worker's

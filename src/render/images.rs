@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::error::RenderError;
-use crate::cluster::{Dns, Role, Target};
+use crate::cluster::{Dns, Role};
 use crate::inventory::Inventory;
-use crate::kubernetes::kubeadm::{ImageName, Images};
+use crate::kubeadm::{ImageName, Images};
+use crate::target::Target;
 
 /// Full names on a node by the last element of the name: `pause` → `registry.k8s.io/pause:3.2`.
 pub(super) type Names = BTreeMap<String, String>;

@@ -26,10 +26,12 @@ use std::str::FromStr;
 use minijinja::Value;
 
 use crate::catalog::{Catalog, Facts};
-use crate::cluster::{Cluster, KubeProxy, KubernetesVersion, Node, Role, Target};
+use crate::cluster::{Cluster, KubeProxy, Node, Role, facts};
 use crate::inventory::Inventory;
-use crate::profile::{self, Part, Profile, Profiles};
+use crate::kubernetes::KubernetesVersion;
+use crate::profile::{Part, Profile, Profiles};
 use crate::secrets::Secrets;
+use crate::target::Target;
 use context::RoleContext;
 pub use error::RenderError;
 pub use generated::{CA_PATH, INIT_PATH, JOIN_PATH, STORED_PATH};
@@ -168,7 +170,7 @@ impl<'a> RoleStage<'a> {
     fn new(inputs: &'a Inputs<'a>, engine: &'a Engine, role: Role, target: &'a Target) -> Result<Self, RenderError> {
         let Inputs { cluster, catalog, inventory, .. } = *inputs;
         let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
-        let facts = profile::facts(cluster, catalog, role, target);
+        let facts = facts::facts(cluster, catalog, role, target);
         let mut layers = Vec::new();
         for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]) {
             let layer = inputs

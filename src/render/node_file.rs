@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{
-    Bootstrap, Cluster, Cni, Dns, EndpointMode, EtcdMode, KubernetesVersion, Node, Role, Runtime, Target,
-};
+use crate::cluster::{Bootstrap, Cluster, Cni, Dns, EndpointMode, EtcdMode, Node, Role};
 use crate::digest::Digest;
+use crate::kubernetes::{KubernetesVersion, Runtime};
 use crate::secrets::Usage;
+use crate::target::Target;
 
 /// Where it lies.
 pub const PATH: &str = "/etc/khimg/node.yaml";

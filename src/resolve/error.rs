@@ -6,9 +6,11 @@ use super::closure::ClosureError;
 use super::file::FileError;
 use super::image::ImageError;
 use crate::catalog::vars::UnknownVariable;
-use crate::cluster::{Role, Target, VersionRequest};
+use crate::cluster::Role;
 use crate::exit::{Exit, Explain};
+use crate::kubernetes::VersionRequest;
 use crate::openpgp::OpenPgpError;
+use crate::target::Target;
 
 /// Something that could not be resolved.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::repositories::{Repositories, system};
 use super::{ResolveError, Upgrade};
 use crate::catalog::Catalog;
-use crate::cluster::{KubernetesVersion, VersionRequest};
+use crate::kubernetes::{KubernetesVersion, VersionRequest};
 use crate::lock::Lock;
 use crate::profile::{FileRequirement, PackageRequirement, Requirements, RoleRequirements};
 

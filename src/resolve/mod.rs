@@ -31,8 +31,8 @@ pub mod yum;
 
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::cluster::KubernetesVersion;
-use crate::lock::{Addon, File, Image, Lock, Package, Repository};
+use crate::kubernetes::KubernetesVersion;
+use crate::lock::{self, Addon, File, Image, Lock, Package, Repository};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
 use crate::profile::Requirements;
@@ -57,6 +57,16 @@ pub struct Resolution {
     pub images: Vec<Image>,
     /// Manifests of the user's.
     pub addons: Vec<Addon>,
+}
+
+impl Resolution {
+    /// The lock of what `requirements` were resolved to, with the roles of `previous` that they do not name.
+    pub fn into_lock(self, requirements: &Requirements, previous: Option<&Lock>) -> Lock {
+        let Self { kubernetes, repositories, packages, files, images, addons } = self;
+        let inputs = requirements.roles.iter().map(|role| (role.key(), role.digest(requirements.kubernetes))).collect();
+        let version = lock::VERSION;
+        Lock { version, inputs, kubernetes, repositories, packages, files, images, addons }.following(previous)
+    }
 }
 
 /// What of a lock may change.

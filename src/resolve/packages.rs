@@ -10,9 +10,10 @@ use super::yum::filelists::Owners;
 use super::{ResolveError, Upgrade, apt, yum};
 use crate::catalog::system::Base as Declared;
 use crate::catalog::{Catalog, Family};
-use crate::cluster::{KubernetesVersion, Target};
+use crate::kubernetes::KubernetesVersion;
 use crate::lock::{Lock, Package, Why};
 use crate::profile::{Requirements, RoleRequirements};
+use crate::target::Target;
 
 /// Resolves the packages of all roles. Entries of different roles for the same package are not merged yet; the lock does that.
 ///

@@ -1,7 +1,7 @@
 //! What the texts of plain files and images may name.
 
 use crate::catalog::{Catalog, Vars};
-use crate::cluster::KubernetesVersion;
+use crate::kubernetes::KubernetesVersion;
 use crate::profile::{Requirements, RoleRequirements};
 
 /// The variables for `role`. Those of the Kubernetes release are missing where there is none, or where the catalogue does not

@@ -16,12 +16,12 @@ use super::yum::repository::Chain;
 use super::{ResolveError, apt, yum};
 use crate::arch::Arch;
 use crate::catalog::{AptLayout, AptSource, Catalog, Family, Source, System, Vars, YumSigned};
-use crate::cluster::Target;
 use crate::lock::{self, Lock, Proof};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
 use crate::profile::Requirements;
 use crate::store::Store;
+use crate::target::Target;
 
 /// One part of a source: its name, the suite or other part, the architecture.
 type Key = (String, String, Arch);

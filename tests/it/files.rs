@@ -7,7 +7,7 @@ use std::time::Duration;
 use khimg::arch::Arch;
 use khimg::catalog::component::Install;
 use khimg::catalog::{self, Catalog};
-use khimg::cluster::{self, Role, Target};
+use khimg::cluster::{self, Role};
 use khimg::digest::Digest;
 use khimg::exit::{Exit, Explain};
 use khimg::lock::{Lock, Proof};
@@ -18,6 +18,7 @@ use khimg::registry::Credentials;
 use khimg::report::Silent;
 use khimg::resolve::{Resolution, ResolveError, Upgrade, resolve};
 use khimg::store::Store;
+use khimg::target::Target;
 use tokio::runtime::Runtime;
 
 use crate::support::images::{OCI_MANIFEST, TestImage};
@@ -197,7 +198,7 @@ fn a_lock_keeps_what_was_pinned() {
     let bench = Bench::files([&one, &two]);
     let wanted = requirements(&[runc("9.9.9")], &[]);
     let first = bench.resolve(&wanted, None, &Upgrade::Nothing).expect("resolved");
-    let lock = Lock::new(&wanted, first.clone(), None);
+    let lock = first.clone().into_lock(&wanted, None);
     one.put(SUMS, sums("second"));
     assert_eq!(bench.resolve(&wanted, Some(&lock), &Upgrade::Nothing).expect("resolved"), first);
     assert_eq!(bench.resolve(&wanted, Some(&lock), &Upgrade::Component("etcd".to_owned())).expect("resolved"), first);
@@ -236,7 +237,7 @@ fn images_are_found_under_the_names_that_mirrors_give_them() {
     assert_eq!((image.manifest.sha256, &image.proof), (first.digest(), &Proof::Tag));
     assert_eq!(image.why.iter().map(|why| why.role).collect::<Vec<_>>(), [Role::Master, Role::Worker]);
 
-    let lock = Lock::new(&wanted, resolved, None);
+    let lock = resolved.into_lock(&wanted, None);
     push(&second);
     let pinned = |upgrade| {
         let resolved = bench.resolve(&wanted, Some(&lock), &upgrade).expect("resolved");

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use super::Check;
 use crate::catalog::Limit;
-use crate::cluster::{Cluster, Role, Target};
-use crate::profile::facts;
+use crate::cluster::{Cluster, Role, facts};
+use crate::target::Target;
 
 /// Judges every limit for every role and target that occurs, and tells each one once.
 pub(super) fn check(check: &mut Check<'_>, cluster: &Cluster) {
     let kinds: BTreeSet<(Role, &Target)> =
         cluster.nodes.iter().map(|node| (node.role, cluster.target_of(node))).collect();
-    let kinds: Vec<_> =
-        kinds.into_iter().map(|(role, target)| (role, target, facts(cluster, check.catalog, role, target))).collect();
+    let kinds: Vec<_> = kinds
+        .into_iter()
+        .map(|(role, target)| (role, target, facts::facts(cluster, check.catalog, role, target)))
+        .collect();
     let catalog = check.catalog;
     for limit in &catalog.limits {
         if let Some((role, target, _)) = kinds.iter().find(|(_, _, facts)| limit.when.holds(facts)) {

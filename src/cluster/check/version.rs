@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::{Check, Refusal};
-use crate::cluster::{KubernetesVersion, VersionRequest};
+use crate::kubernetes::{KubernetesVersion, VersionRequest};
 
 /// The version asked for, if the catalogue knows its minor.
 pub(super) fn kubernetes(check: &mut Check<'_>, text: &str) -> Option<VersionRequest> {
@@ -18,7 +18,7 @@ pub(super) fn kubernetes(check: &mut Check<'_>, text: &str) -> Option<VersionReq
                 Some(near) => format!("pre-releases are not published on mirrors; write {near}"),
                 None => "write an exact version such as 1.34.2, or a minor such as 1.34".to_owned(),
             };
-            let error: crate::cluster::version::ParseVersionError = error;
+            let error: crate::kubernetes::version::ParseVersionError = error;
             check.bad("/kubernetes", error.to_string(), help);
             return None;
         }

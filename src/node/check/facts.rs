@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::{MODULES, SYSCTLS};
 use crate::clock;
-use crate::cluster::{KubernetesVersion, Role};
+use crate::cluster::Role;
+use crate::kubernetes::KubernetesVersion;
 use crate::node::kubeconfig::KUBELET;
 use crate::node::state::{STATE, State};
 use crate::render::node_file::ETCD_DATA;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::RecoveryError;
 use crate::clock;
-use crate::cluster::Runtime;
+use crate::kubernetes::Runtime;
 use crate::node::command;
 use crate::node::error::NodeError;
 

@@ -31,7 +31,7 @@ use super::up::about;
 use crate::cluster::{EtcdMode, Role};
 use crate::digest::Digest;
 use crate::input;
-use crate::kubernetes::kubeadm::{ETCD_PEER_PORT, host_port};
+use crate::kubeadm::{ETCD_PEER_PORT, host_port};
 use crate::render::{NodeFile, STORED_PATH};
 use crate::report::{Event, Reporter};
 pub use error::RecoveryError;

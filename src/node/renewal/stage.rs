@@ -14,7 +14,8 @@ use tokio::process::Command;
 
 use super::RenewalError;
 use super::expiry::{KUBECONFIGS, certificates};
-use crate::cluster::{EtcdMode, KubernetesVersion};
+use crate::cluster::EtcdMode;
+use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::quirks;
 use crate::node::durable;
 use crate::node::error::NodeError;

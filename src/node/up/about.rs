@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::identity::{self, Identity};
 use super::marks::{Mark, Marks};
 use super::{agent, disk, view};
-use crate::kubernetes::kubeadm::{API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT};
+use crate::kubeadm::{API_PORT, ETCD_CLIENT_PORT, ETCD_PEER_PORT};
 use crate::node::call::{CallError, Credentials};
 use crate::node::decision::Standing;
 use crate::node::durable;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::cluster::KubernetesVersion;
+use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::quirks;
 use crate::node::durable;
 use crate::node::error::NodeError;

@@ -41,8 +41,9 @@ use jiff::Timestamp;
 use rand::RngExt;
 
 use crate::clock;
-use crate::cluster::{KubernetesVersion, Role};
-use crate::kubernetes::kubeadm::host_port;
+use crate::cluster::Role;
+use crate::kubeadm::host_port;
+use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::quirks;
 use crate::node::call::Credentials;
 use crate::node::error::NodeError;

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::Node;
-use crate::cluster::KubernetesVersion;
-use crate::kubernetes::kubeadm::API_PORT;
+use crate::kubeadm::API_PORT;
+use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::quirks;
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};

@@ -3,7 +3,7 @@
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
-use crate::kubernetes::kubeadm::{ETCD_CLIENT_PORT, ETCD_PEER_PORT, host_port};
+use crate::kubeadm::{ETCD_CLIENT_PORT, ETCD_PEER_PORT, host_port};
 use crate::node::call::{CallError, Caller, Credentials, parsed};
 use crate::node::decision::{Peer, Standing};
 use crate::node::etcd::{Etcd, MemberId};

@@ -16,9 +16,9 @@ use khimg::arch::Arch;
 use khimg::catalog::system::Base;
 use khimg::catalog::{AptLayout, AptSource, Catalog, Family, Source, System};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Seeding, Target,
-    Trust,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Seeding, Trust,
 };
+use khimg::kubernetes::Runtime;
 use khimg::kubernetes::releases::Releases;
 use khimg::lock::Lock;
 use khimg::mirrors::{Mirrors, SystemEntry};
@@ -28,6 +28,7 @@ use khimg::registry::Credentials;
 use khimg::report::{Event, Reporter};
 use khimg::resolve::{Resolution, ResolveError, Upgrade, resolve};
 use khimg::store::Store;
+use khimg::target::Target;
 
 /// A directory that lives as long as the test binary. Statics are never dropped, so each run clears what earlier ones left.
 pub fn scratch(name: &str) -> PathBuf {

@@ -365,7 +365,7 @@ fn what_is_locked_stays_until_it_is_upgraded() {
     let mirror = Mirror::serving(old.root());
     let mut bench = bench(&[mirror.url()]);
     let requirements = requirements("1.20.2", APP);
-    let lock = Lock::new(&requirements, bench.resolve_all(&requirements).expect("resolved"), None);
+    let lock = bench.resolve_all(&requirements).expect("resolved").into_lock(&requirements, None);
     assert!(lock.satisfies(&requirements));
 
     let new = Archive::suite(&STANZAS);
@@ -480,7 +480,7 @@ fn the_patch_is_the_highest_that_all_packages_have() {
 
     // What is locked stays, as long as it is asked for.
     let old = requirements("1.20.2", &wanted);
-    bench.previous = Some(Lock::new(&old, bench.resolve_all(&old).expect("resolved"), None));
+    bench.previous = Some(bench.resolve_all(&old).expect("resolved").into_lock(&old, None));
     assert_eq!(resolved("1.20", &bench).0, "1.20.2");
     assert_eq!(resolved("1.21", &bench).0, "1.21.1");
     bench.upgrade = Upgrade::Component("kubelet".to_owned());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use khimg::arch::Arch;
-use khimg::error::Error;
 use khimg::exit::{Exit, Explain};
 use khimg::pack::Format;
+use khimg::pipeline::Error;
 use khimg::pipeline::{BuildOptions, PipelineError, Project, ProjectOptions};
 use khimg::report::{Event, Reporter};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use khimg::arch::Arch;
 use khimg::catalog::{Source, load};
-use khimg::cluster::KubernetesVersion;
+use khimg::kubernetes::KubernetesVersion;
 use khimg::profile;
 
 use super::built_in;

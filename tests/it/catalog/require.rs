@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use khimg::catalog::Catalog;
-use khimg::cluster::{Cluster, Packaging, Role};
+use khimg::catalog::Packaging;
+use khimg::cluster::{Cluster, Role};
 use khimg::exit::{Exit, Explain};
 use khimg::profile::{self, RequireError, RoleRequirements};
 
@@ -109,7 +110,7 @@ fn one_entry_for_each_target() {
     let catalog = built_in();
     let mut cluster = example(&catalog, &[]);
     let worker = cluster.nodes.iter_mut().find(|node| node.role == Role::Worker).expect("has one");
-    worker.target = Some(khimg::cluster::Target { os: "debian-12".to_owned(), arch: khimg::arch::Arch::Arm64 });
+    worker.target = Some(khimg::target::Target { os: "debian-12".to_owned(), arch: khimg::arch::Arch::Arm64 });
     let roles = require(&cluster, &catalog, None).expect("supported");
     let keys: Vec<_> = roles.iter().map(RoleRequirements::key).collect();
     assert_eq!(keys, ["master-debian-12-amd64", "worker-debian-12-arm64"]);

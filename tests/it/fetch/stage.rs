@@ -7,7 +7,7 @@ use khimg::arch::Arch;
 use khimg::catalog::component::Install;
 use khimg::catalog::system::Base;
 use khimg::catalog::{AptLayout, AptSource, Catalog, Family, FileSource, RegistrySource, Source, System};
-use khimg::cluster::{self, Role, Target};
+use khimg::cluster::{self, Role};
 use khimg::digest::Digest;
 use khimg::exit::Explain;
 use khimg::fetch::{FetchError, Fetched, fetch};
@@ -16,6 +16,7 @@ use khimg::lock::{self, Lock, Proof, Why};
 use khimg::mirrors::Mirrors;
 use khimg::net::NetOptions;
 use khimg::registry::Credentials;
+use khimg::target::Target;
 
 use super::{Bench, bytes, impatient, read};
 use crate::support::empty;

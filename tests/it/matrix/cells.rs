@@ -166,7 +166,7 @@ fn the_sandbox_is_the_one_that_is_carried() {
     for Good { cell, rendered } in &all().0 {
         let patch = catalog.digests["kubeadm"][&khimg::arch::Arch::Amd64]
             .keys()
-            .filter_map(|version| version.parse::<khimg::cluster::KubernetesVersion>().ok())
+            .filter_map(|version| version.parse::<khimg::kubernetes::KubernetesVersion>().ok())
             .filter(|version| version.minor == cell.minor)
             .max()
             .expect("a patch");

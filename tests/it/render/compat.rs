@@ -3,7 +3,8 @@
 use khimg::cluster::compat::{
     Balance, HaproxyCompat, KeepalivedCheck, KeepalivedCompat, Maxconn, NoCheck, Notification, ScriptCheck, ServerCheck,
 };
-use khimg::cluster::{Cluster, Cni, Compat, EndpointMode, KubeadmApi, Role};
+use khimg::cluster::{Cluster, Cni, Compat, EndpointMode, Role};
+use khimg::kubernetes::KubeadmApi;
 
 use super::fixture::{cluster, dry_run, node};
 use super::on_node::{accepted, on_node, text};

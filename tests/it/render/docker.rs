@@ -33,7 +33,7 @@ fn docker_reads_what_is_meant() {
 fn docker_has_a_shim_from_1_24_on() {
     let rendered = |minor| {
         let (cluster, mut lock) = (with_docker(cluster(EndpointMode::Stacked, Cni::Bridge), minor), lock());
-        lock.kubernetes = Some(khimg::cluster::KubernetesVersion { minor, patch: 2 });
+        lock.kubernetes = Some(khimg::kubernetes::KubernetesVersion { minor, patch: 2 });
         let rendered = locked(&cluster, &lock);
         let worker = rendered.roles.iter().find(|role| role.role == Role::Worker).expect("a role").enable.clone();
         let files = rendered.all_files("worker-1").expect("a node");

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use khimg::cluster::{Cluster, Cni, ComponentChoice, EndpointMode, EtcdMode, Packaging, Role, VersionRequest};
+use khimg::catalog::Packaging;
+use khimg::cluster::{Cluster, Cni, ComponentChoice, EndpointMode, EtcdMode, Role};
+use khimg::kubernetes::VersionRequest;
 use khimg::render::NodeFile;
 use khimg::secrets::{KeyAlgorithm, Secrets, Usage};
 

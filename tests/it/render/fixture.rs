@@ -6,15 +6,16 @@ use crate::support::empty;
 use khimg::arch::Arch;
 use khimg::catalog::Catalog;
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Runtime,
-    Seeding, Target, VersionRequest,
+    Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Seeding,
 };
 use khimg::digest::Digest;
 use khimg::inventory::Inventory;
+use khimg::kubernetes::{Runtime, VersionRequest};
 use khimg::lock::{Blob, Image, Lock, Package, Proof, Why};
 use khimg::profile::Profiles;
 use khimg::render::{Inputs, Overlays, Rendered, render};
 use khimg::secrets::Secrets;
+use khimg::target::Target;
 
 pub fn target() -> Target {
     Target { os: "debian-12".to_owned(), arch: Arch::Amd64 }

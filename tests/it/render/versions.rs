@@ -1,6 +1,7 @@
 //! Programs of other versions than Debian 12's get what they read: told by the version that the lock pins.
 
-use khimg::cluster::{Cluster, Cni, ComponentChoice, EndpointMode, Packaging};
+use khimg::catalog::Packaging;
+use khimg::cluster::{Cluster, Cni, ComponentChoice, EndpointMode};
 use khimg::render::Rendered;
 
 use super::fixture::{cluster, locked, package, with_docker};

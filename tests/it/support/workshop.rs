@@ -11,11 +11,12 @@ use khimg::catalog::component::Install;
 use khimg::catalog::source::{FileSource, RegistrySource};
 use khimg::catalog::{Catalog, Source};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Runtime, Seeding, Target,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Seeding,
 };
 use khimg::digest::Digest;
 use khimg::fetch::{Fetched, fetch};
 use khimg::kubernetes::Releases;
+use khimg::kubernetes::Runtime;
 use khimg::lock::{Blob, File, Image, Lock, Package, Proof, Why};
 use khimg::mirrors::Mirrors;
 use khimg::net::{Net, NetOptions};
@@ -25,6 +26,7 @@ use khimg::render::RoleFiles;
 use khimg::render::tree::{Content, Entry, Mode, Tree};
 use khimg::report::Silent;
 use khimg::store::Store;
+use khimg::target::Target;
 use tempfile::TempDir;
 
 pub const OS: &str = "debian-12";

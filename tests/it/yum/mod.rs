@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use khimg::arch::Arch;
 use khimg::catalog::system::Base;
 use khimg::catalog::{Family, Source, System, YumSigned, YumSource};
-use khimg::cluster::Target;
 use khimg::resolve::{Resolution, ResolveError};
+use khimg::target::Target;
 
 use crate::apt::archive::Key;
 use crate::apt::{Bench, requirements_on};

@@ -262,7 +262,7 @@ fn both_architectures_of_one_repository() {
     let mirror = Mirror::serving(tree.root());
     let bench = bench_on(&[mirror.url()]);
     assert_eq!(names(&bench), ["app 1-1", "lib 2-1"]);
-    let arm = khimg::cluster::Target { arch: khimg::arch::Arch::Arm64, ..super::target() };
+    let arm = khimg::target::Target { arch: khimg::arch::Arch::Arm64, ..super::target() };
     let resolution = bench.resolve_all(&crate::apt::requirements_on(arm, "1.20.2", APP)).expect("resolved");
     let found: Vec<_> = resolution.packages.iter().map(|p| (p.version.as_str(), p.arch.as_str())).collect();
     assert_eq!(found, [("3-1", "aarch64"), ("2-1", "noarch")]);
@@ -275,7 +275,7 @@ fn a_lock_keeps_what_is_still_offered() {
     let mut bench = bench_on(&[mirror.url()]);
     let old = resolve(&bench, &[("lib", Some("1-1"))]).expect("resolved");
     bench.previous =
-        Some(Lock::new(&crate::apt::requirements_on(super::target(), "1.20.2", &[("lib", Some("1-1"))]), old, None));
+        Some(old.into_lock(&crate::apt::requirements_on(super::target(), "1.20.2", &[("lib", Some("1-1"))]), None));
     assert_eq!(names(&bench), ["app 1-1", "lib 1-1"]);
     bench.upgrade = khimg::resolve::Upgrade::Everything;
     assert_eq!(names(&bench), ["app 1-1", "lib 2-1"]);

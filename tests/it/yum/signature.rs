@@ -20,7 +20,7 @@ use crate::support::mirror::Mirror;
 /// The lock of `app` and all that it needs.
 fn lock(bench: &Bench) -> Lock {
     let resolution = resolve(bench, &[("app", None)]).unwrap_or_else(|error| panic!("{}", told(&error)));
-    Lock::new(&requirements_on(target(), "1.20.2", &[("app", None)]), resolution, None)
+    resolution.into_lock(&requirements_on(target(), "1.20.2", &[("app", None)]), None)
 }
 
 fn fetched(bench: &Bench, lock: &Lock) -> Result<Fetched, FetchError> {

@@ -128,7 +128,7 @@ fn haproxy_docker_1_14_centos7() {
     example.has_lines("22", "master-1", flannel, &[version]);
     let network = r#"{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}"#;
     example.has_lines("22", "master-1", flannel, &[network]);
-    let version = khimg::cluster::KubernetesVersion { minor: 14, patch: 0 };
+    let version = khimg::kubernetes::KubernetesVersion { minor: 14, patch: 0 };
     assert_eq!(quirks::control_plane_labels(version), ["node-role.kubernetes.io/master"], "row 23");
     assert_eq!(quirks::join_control_plane_flag(version), "--experimental-control-plane", "row 19");
     for row in ["1", "3", "5", "8", "10", "18", "19", "20", "22", "24", "25"] {

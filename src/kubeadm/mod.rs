@@ -12,8 +12,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::cluster::{Bootstrap, Cluster, Cni, Dns, EtcdMode, KubeProxy, KubernetesVersion, Node, Role};
-use crate::kubernetes::quirks::{self, KubeadmApi};
+use crate::cluster::{Bootstrap, Cluster, Cni, Dns, EtcdMode, KubeProxy, Node, Role};
+use crate::kubernetes::KubernetesVersion;
+use crate::kubernetes::{KubeadmApi, quirks};
 use crate::secrets::{Secrets, SecretsError};
 use types::{
     ApiEndpoint, ApiServer, Args, BootstrapToken, ClusterConfiguration, Component, Conntrack, Discovery, DnsAddon,

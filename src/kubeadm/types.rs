@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::kubernetes::quirks::KubeadmApi;
+use crate::kubernetes::KubeadmApi;
 
 /// Command-line arguments of a component: a map until v1beta3, a list of names and values from v1beta4.
 #[derive(Serialize)]

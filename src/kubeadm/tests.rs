@@ -1,6 +1,8 @@
 use super::*;
 use crate::arch::Arch;
-use crate::cluster::{Endpoint, EndpointMode, Network, Runtime, Seeding, Target, VersionRequest};
+use crate::cluster::{Endpoint, EndpointMode, Network, Seeding};
+use crate::kubernetes::{Runtime, VersionRequest};
+use crate::target::Target;
 use serde_json::Value;
 
 fn node(name: &str, role: Role, address: &str) -> Node {

@@ -1,17 +1,17 @@
-//! What conditions can ask.
+//! What conditions can ask of a cluster.
 
-use super::Part;
-use super::require::offers;
+use super::{Bootstrap, Cluster, Coredns, Dns, EtcdMode, KubeProxy, Role};
 use crate::catalog::{Catalog, Facts};
-use crate::cluster::{Bootstrap, Cluster, Coredns, Dns, EtcdMode, KubeProxy, Role, Runtime, Target};
+use crate::kubernetes::Runtime;
+use crate::target::Target;
 
 /// All facts of `role` on `target`.
 pub fn facts(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
-    let mut facts = plain(cluster, catalog, role, target);
+    let mut facts = offerable(cluster, catalog, role, target);
     let mut sources = Facts::new();
     for (name, component) in &catalog.components {
         let choice = cluster.components.get(name).and_then(|choice| choice.source);
-        let offered = offers(component, &facts).next().map(|offer| offer.source);
+        let offered = component.offers_where(&facts).next().map(|offer| offer.source);
         if let Some(source) = choice.or(offered) {
             sources.insert(format!("source.{name}"), source.name().to_owned());
         }
@@ -21,7 +21,7 @@ pub fn facts(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) 
 }
 
 /// The facts that offers may ask: all but `source.<component>`.
-pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
+pub fn offerable(cluster: &Cluster, catalog: &Catalog, role: Role, target: &Target) -> Facts {
     let runtime = match cluster.runtime {
         Runtime::Containerd => "containerd",
         Runtime::Docker => "docker",
@@ -69,9 +69,4 @@ pub(super) fn plain(cluster: &Cluster, catalog: &Catalog, role: Role, target: &T
         facts.insert("family".to_owned(), system.family.name().to_owned());
     }
     facts
-}
-
-/// The names of those of `parts` that belong to the role, in order.
-pub fn holding<'a>(parts: &'a [Part], facts: &Facts) -> impl Iterator<Item = &'a str> {
-    parts.iter().filter(move |part| part.when.holds(facts)).map(|part| part.name.as_str())
 }
