@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use khimg::digest::Digest;
 use khimg::node::check::{self, Verdict};
 use khimg::node::renewal;
+use khimg::node::report::report;
 use khimg::node::state::{STATE, State};
 use khimg::node::status::{self, Phase, Report};
 use khimg::node::up::progress;
@@ -50,6 +51,17 @@ pub enum NodeCommand {
     /// what this machine was before its disk was wiped, or just starts what is there. It waits as long as it has to, and says
     /// for what. On masters it stays; elsewhere it ends when the node is ready.
     Up,
+    /// Tell khimg serve how far this machine is, again and again
+    ///
+    /// What khimg-report.service runs where the cluster file has `seed: {reports: …}`. Without it nothing is sent. It keeps nothing
+    /// waiting: when nobody answers, it tries again later.
+    Report {
+        /// Tell it once, and fail if nobody hears it
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        machine: Machine,
+    },
     /// Say what on this machine keeps Kubernetes from running
     Check,
     #[command(subcommand)]
@@ -137,6 +149,11 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
             let state = Machine { root: None }.enter()?;
             let reporter = output.reporter();
             wait(output, async { Ok(up(&state, reporter).await?) })?;
+        }
+        NodeCommand::Report { once, machine } => {
+            let state = machine.enter()?;
+            let reporter = output.reporter();
+            wait(output, async { Ok(report(&state, *once, &*reporter).await?) })?;
         }
         NodeCommand::Token(command) => token::run(command, output)?,
         NodeCommand::Snapshot(args) => recovery::take(args, &Machine { root: None }.enter()?, output)?,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::addon::AddonFile;
+use super::seeding::ReportsFile;
 use super::{
     Bootstrap, Cni, Compat, ComponentChoice, Coredns, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role,
     Runtime,
@@ -93,7 +94,8 @@ impl ClusterFile {
             TrustFile::Unsigned(_) => None,
         });
         let addons = self.addons.iter().filter_map(|addon| addon.file.as_ref());
-        keys.flatten().chain(&self.seed.user_data).chain(addons).map(String::as_str).collect()
+        let ca = self.seed.reports.as_ref().and_then(|reports| reports.ca.as_ref());
+        keys.flatten().chain(&self.seed.user_data).chain(ca).chain(addons).map(String::as_str).collect()
     }
 }
 
@@ -175,6 +177,9 @@ pub struct SeedFile {
     /// Files with further parts of every node's user-data, relative to the cluster file.
     #[serde(default)]
     pub user_data: Vec<String>,
+    /// Where nodes say how far they are. Default: nowhere.
+    #[serde(default)]
+    pub reports: Option<ReportsFile>,
 }
 
 /// Where etcd runs.

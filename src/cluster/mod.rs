@@ -24,7 +24,7 @@ pub use compat::Compat;
 pub use endpoint::{Endpoint, EndpointMode};
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
-pub use seeding::{Disc, Platform, Seeding};
+pub use seeding::{Disc, Platform, Reports, Seeding};
 pub use uuid::Uuid;
 
 use crate::catalog::{Catalog, Packaging};

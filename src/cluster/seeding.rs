@@ -88,4 +88,26 @@ pub struct Seeding {
     pub url: Option<String>,
     /// Further parts of every node's user-data.
     pub user_data: Vec<Part>,
+    /// Where nodes say how far they are; they tell nobody where `None`.
+    pub reports: Option<Reports>,
+}
+
+/// Where nodes say how far they are, as the cluster file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReportsFile {
+    /// URL of khimg serve as nodes reach it, such as https://192.168.30.2:8443.
+    pub url: String,
+    /// For https: a file with the certificate of the authority (PEM), relative to the cluster file. No other counts then.
+    #[serde(default)]
+    pub ca: Option<String>,
+}
+
+/// Where nodes say how far they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reports {
+    /// URL of `khimg serve`, without a closing slash.
+    pub url: String,
+    /// PEM: the only authorities whose certificates count there; the machine's own where `None`.
+    pub ca: Option<String>,
 }

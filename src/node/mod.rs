@@ -26,6 +26,7 @@ mod place;
 pub mod record;
 pub mod recovery;
 pub mod renewal;
+pub mod report;
 pub mod snapshot;
 pub mod state;
 pub mod status;

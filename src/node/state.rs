@@ -78,6 +78,11 @@ impl State {
         self.path.join("status.json")
     }
 
+    /// How far stage 0 is.
+    pub(super) fn stage0(&self) -> PathBuf {
+        self.path.join("stage0.json")
+    }
+
     /// How the node became part of its cluster.
     pub(super) fn membership(&self) -> PathBuf {
         self.path.join("membership")

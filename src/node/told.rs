@@ -1,5 +1,7 @@
 //! What a node tells whoever gave it its seed: how far it is, in a few words.
 
+use std::fs;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::NodeError;
@@ -49,12 +51,39 @@ pub struct Told {
     pub message: Option<String>,
 }
 
-/// What the node in `state` has to tell: of its way into the cluster or, before that, of its installation.
+/// What the node in `state` has to tell: of its way into the cluster or, before that, of its installation or of stage 0.
 ///
 /// # Errors
 /// A record that is there and cannot be read.
 pub fn told(state: &State) -> Result<Told, NodeError> {
-    Ok(Told::of(&status::read(state)?))
+    let report = status::read(state)?;
+    if report.last.is_none() && report.cluster.is_none() {
+        return Ok(Stage0::read(state).unwrap_or_default().told());
+    }
+    Ok(Told::of(&report))
+}
+
+/// What the script of that name leaves about itself.
+#[derive(Debug, Default, Deserialize)]
+struct Stage0 {
+    state: String,
+    message: String,
+}
+
+impl Stage0 {
+    /// `None` where it has not begun, or left nothing that makes sense.
+    fn read(state: &State) -> Option<Self> {
+        serde_json::from_slice(&fs::read(state.stage0()).ok()?).ok()
+    }
+
+    fn told(self) -> Told {
+        let condition = match self.state.as_str() {
+            "waiting" => Condition::Waiting,
+            "failed" => Condition::Failed,
+            _ => Condition::Working,
+        };
+        Told::new(condition, "stage 0".to_owned(), self.message)
+    }
 }
 
 impl Told {
@@ -75,8 +104,7 @@ impl Told {
                 let message = cluster.waiting_for.clone().unwrap_or_else(|| cluster.reason.join(": "));
                 Self::new(condition, cluster.step.clone(), message)
             }
-            None if last.is_some() => Self::new(Condition::Working, "installed".to_owned(), String::new()),
-            None => Self::new(Condition::Working, "nothing is installed yet".to_owned(), String::new()),
+            None => Self::new(Condition::Working, "installed".to_owned(), String::new()),
         }
     }
 

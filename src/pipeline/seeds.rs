@@ -100,6 +100,7 @@ pub(super) fn delivered<'a>(node: &'a NodeFiles, seed: &'a Seed, disc: Disc) -> 
     let mut files = BTreeMap::from(no_cloud);
     let handed = seed.handed.as_ref().and_then(|handed| handed.bytes.as_ref());
     files.extend(handed.map(|bytes| ("platform-user-data", bytes.expose().as_slice())));
+    files.extend(seed.report.as_ref().map(|proof| ("report.sha256", proof.as_bytes())));
     NodeSeed { node: &node.name, role: node.role, target: &node.target, files, disc }
 }
 

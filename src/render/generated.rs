@@ -26,6 +26,15 @@ pub const STORED_PATH: &str = "/etc/khimg/kubeadm-stored.yaml";
 /// What a node joins with.
 pub const JOIN_PATH: &str = "/etc/khimg/kubeadm-join.yaml";
 
+/// Where the node says how far it is: one line, a URL. Without it, it tells nobody.
+pub const REPORT_URL_PATH: &str = "/etc/khimg/report/url";
+
+/// What it shows there: one line.
+pub const REPORT_TOKEN_PATH: &str = "/etc/khimg/report/token";
+
+/// The only authorities whose certificates count there, where the cluster file names them.
+pub const REPORT_CA_PATH: &str = "/etc/khimg/report/ca.crt";
+
 /// The two trees of one node.
 pub(super) struct Files {
     pub(super) public: Tree,
@@ -95,6 +104,17 @@ pub(super) fn files(
     if node.role == Role::Etcd {
         // The member issues its own server and peer certificates, so that their keys never leave it.
         files.authority(&format!("{}/ca", node_file::ETCD_PKI), &secrets.etcd_ca)?;
+    }
+    if let Some(reports) = &cluster.seeding.reports {
+        files.public(REPORT_URL_PATH, &format!("{}/report/{}\n", reports.url, node.name), "the cluster file")?;
+        files.secret(
+            REPORT_TOKEN_PATH,
+            &format!("{}\n", secrets.report_token(&node.name).expose().trim_end()),
+            "the secrets",
+        )?;
+        if let Some(ca) = &reports.ca {
+            files.public(REPORT_CA_PATH, ca, "the cluster file")?;
+        }
     }
     Ok(files)
 }

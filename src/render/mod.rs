@@ -34,7 +34,7 @@ use crate::secrets::Secrets;
 use crate::target::Target;
 use context::RoleContext;
 pub use error::RenderError;
-pub use generated::{CA_PATH, INIT_PATH, JOIN_PATH, STORED_PATH};
+pub use generated::{CA_PATH, INIT_PATH, JOIN_PATH, REPORT_CA_PATH, REPORT_TOKEN_PATH, REPORT_URL_PATH, STORED_PATH};
 use layer::Scope;
 pub use node_file::{EtcdCertificate, NodeFile};
 pub use overlay::{Layer, LayerEntry, OverlayError, Overlays};
@@ -43,6 +43,9 @@ use tree::{Content, Entry, Mode, TargetPath, Tree};
 
 /// The layer that every node gets in its seed, whatever its profile: what finds and starts the bundle.
 pub const STAGE0_LAYER: &str = "stage0";
+
+/// The layer by which nodes say how far they are, in the seeds of a cluster that wants this.
+pub const REPORT_LAYER: &str = "report";
 
 /// The layer of the user's manifests; there is no overlay of this name.
 const ADDONS_LAYER: &str = "addons";
@@ -171,8 +174,9 @@ impl<'a> RoleStage<'a> {
         let Inputs { cluster, catalog, inventory, .. } = *inputs;
         let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
         let facts = facts::facts(cluster, catalog, role, target);
+        let reports = cluster.seeding.reports.as_ref().map(|_| REPORT_LAYER);
         let mut layers = Vec::new();
-        for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]) {
+        for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]).chain(reports) {
             let layer = inputs
                 .overlays
                 .layer(name)

@@ -10,6 +10,9 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
 pub use pki::{Authority, KeyAlgorithm, KeyPair, Usage, certificate_hash};
 pub use secret::Secret;
@@ -115,6 +118,16 @@ impl Secrets {
             vrrp_password: Secret::new("STAND-IN".to_owned()),
             stand_in: true,
         }
+    }
+
+    /// What `node` shows when it says how far it is. Made of a key that only masters have, so that no node can speak for another
+    /// one, and the same for every seed of the node.
+    pub fn report_token(&self, node: &str) -> Secret<String> {
+        if self.stand_in {
+            return Secret::new(mark("report token"));
+        }
+        let text = Zeroizing::new(format!("khimg report token\0{node}\0{}", self.ca.key.expose()));
+        Secret::new(Digest::of(text.as_bytes()).hex())
     }
 
     /// The pin of the cluster's CA, as `kubeadm join` takes it: `sha256:` and the digest of its public key.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cluster::Cluster;
 use crate::digest::Digest;
 use crate::exit::{Exit, Explain};
-use crate::render::NodeFiles;
+use crate::render::{NodeFiles, REPORT_TOKEN_PATH};
 use crate::secrets::Secret;
 pub use handed::{Form, Handed};
 use user_data::Content;
@@ -33,6 +33,8 @@ pub struct Seed {
     pub bundle: BundleRef,
     /// What the platform is given where that is not NoCloud.
     pub handed: Option<Handed>,
+    /// The digest of what the node proves its reports with, one line of hex: for `khimg serve`, which need not know the token.
+    pub report: Option<String>,
 }
 
 impl Seed {
@@ -145,7 +147,10 @@ pub fn seed(cluster: &Cluster, files: &NodeFiles, bundle: &BundleRef) -> Result<
     let meta_data = yaml("meta-data", &MetaData { instance_id: &instance_id, local_hostname: &node.name })?;
     let smaller = || user_data::render(cluster, node, files, bundle, Content::Text);
     let handed = handed::hand(&cluster.seeding, &node.name, &user_data, smaller)?;
-    Ok(Seed { user_data, meta_data, network_config, bundle: bundle.clone(), handed })
+    let mut all = files.secret.iter();
+    let token = all.find_map(|(path, entry)| entry.bytes().filter(|_| path.as_str() == REPORT_TOKEN_PATH));
+    let report = token.map(|token| format!("{}\n", Digest::of(token.trim_ascii()).hex()));
+    Ok(Seed { user_data, meta_data, network_config, bundle: bundle.clone(), handed, report })
 }
 
 /// Block scalars off: cloud-init's reader is of YAML 1.1, and plain or quoted texts are the same in both.

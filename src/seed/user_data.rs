@@ -22,6 +22,9 @@ const STATE: &str = "/var/lib/khimg";
 
 const STAGE0_UNIT: &str = "khimg-stage0.service";
 
+/// What tells how far the node is.
+const REPORT_UNIT: &str = "khimg-report.service";
+
 #[derive(Serialize)]
 struct UserData<'a> {
     hostname: &'a str,
@@ -73,6 +76,10 @@ pub(super) fn render(
     let conf = stage0_conf(cluster, node, bundle)?;
     write_files.push(write_file(STAGE0_CONF, Mode::Plain, conf.as_bytes(), content)?);
     write_files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut units = vec![STAGE0_UNIT];
+    units.extend(cluster.seeding.reports.as_ref().map(|_| REPORT_UNIT));
+    let started = [vec!["systemctl", "enable"], vec!["systemctl", "restart", "--no-block"]];
+    let started = started.into_iter().map(|words| words.into_iter().chain(units.iter().copied()).collect());
     let data = UserData {
         hostname: &node.name,
         preserve_hostname: false,
@@ -82,11 +89,7 @@ pub(super) fn render(
         apt: Apt { preserve_sources_list: true },
         write_files,
         // In the background: cloud-init's last stage must end even if the bundle is not there yet.
-        runcmd: vec![
-            vec!["systemctl", "daemon-reload"],
-            vec!["systemctl", "enable", STAGE0_UNIT],
-            vec!["systemctl", "restart", "--no-block", STAGE0_UNIT],
-        ],
+        runcmd: [vec!["systemctl", "daemon-reload"]].into_iter().chain(started).collect(),
     };
     validate(node, &data)?;
     let text = Secret::new(format!("#cloud-config\n{}", yaml("user-data", &data)?));

@@ -29,8 +29,8 @@ pub struct Row {
     pub refused: u32,
     /// The file that it fetched last from the depot, with the bytes that left for it.
     pub fetched: Option<(String, u64)>,
-    /// What it said of itself.
-    pub told: Option<Told>,
+    /// When it last said how far it is, and what.
+    pub told: Option<(Timestamp, Told)>,
     /// When anything was last heard of it.
     pub seen: Option<Timestamp>,
 }
@@ -123,9 +123,9 @@ impl Row {
         );
         let status = self.told.as_ref().map_or_else(
             || "-".to_owned(),
-            |told| {
+            |(at, told)| {
                 let message = told.message.as_ref().map_or_else(String::new, |message| format!(" ({message})"));
-                format!("{}: {}{message}", told.condition.name(), told.step)
+                format!("{} {}: {}{message}", at.strftime("%H:%M:%SZ"), told.condition.name(), told.step)
             },
         );
         [boot, seed, fetched, status]

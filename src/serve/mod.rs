@@ -13,6 +13,7 @@ mod ledger;
 mod listen;
 pub mod machine;
 mod netboot;
+mod pace;
 mod page;
 pub mod range;
 mod seeds;
@@ -34,6 +35,7 @@ use listen::{Content, Door};
 use machine::Machines;
 pub use netboot::Netboot;
 use netboot::NetbootServer;
+use pace::Pace;
 use seeds::Seeds;
 use sparing::Sparing;
 use tree::Depot;
@@ -118,7 +120,8 @@ pub fn serve(cluster: &Cluster, options: &ServeOptions, reporter: Arc<dyn Report
     };
     let board = Arc::new(Board::new(&machines));
     let seeds = Seeds::new(ledger)?;
-    let site = Arc::new(Site { machines, depot, boot, seeds, board, seed_url, reporter });
+    let pace = Pace::default();
+    let site = Arc::new(Site { machines, depot, boot, seeds, board, pace, seed_url, reporter });
     let mut doors = Vec::new();
     for (door, scheme, content) in [
         (plain, "http", Content::Site(Arc::clone(&site), tls.is_none())),

@@ -40,7 +40,7 @@ pub fn answer<B>(board: &Arc<Board>, request: &Request<B>) -> Result<Response<An
 fn html(board: &Board) -> String {
     let mut text = HEAD.to_owned();
     for row in board.now() {
-        let class = row.told.as_ref().map_or("", |told| told.condition.name());
+        let class = row.told.as_ref().map_or("", |(_, told)| told.condition.name());
         // A text in memory takes all that is written.
         let _written = write!(text, "<tr class={class:?}><td>{}<td>{}", escape(&row.node), row.role.name());
         for cell in row.cells() {

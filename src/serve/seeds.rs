@@ -15,6 +15,9 @@ use crate::input;
 /// The files of a seed that cloud-init's NoCloud asks for. Discs and what clouds are given are not served.
 const FILES: [&str; 3] = ["meta-data", "network-config", "user-data"];
 
+/// Beside them, and never served: a digest.
+const PROOF: &str = "report.sha256";
+
 /// cloud-init asks for it again and again where there is none, so there is one without content, for any machine that is known.
 const VENDOR_DATA: &str = "vendor-data";
 
@@ -127,10 +130,8 @@ fn epoch(seed: &BTreeMap<String, SecretFile>) -> Digest {
     Digest::of(text.as_bytes())
 }
 
-/// What a node proves its reports with: the instance id of its seed, which it alone was given.
-pub fn instance(delivered: &Delivered, node: &str) -> Option<String> {
-    let text = read(delivered.secret.get(node)?.get("meta-data")?).ok()?;
-    let text = String::from_utf8(text).ok()?;
-    let id = text.lines().find_map(|line| line.strip_prefix("instance-id:"))?;
-    Some(id.trim().trim_matches(['"', '\'']).to_owned())
+/// The digest of what `node` proves its reports with; none where it was told to send none.
+pub fn proof(delivered: &Delivered, node: &str) -> Option<Digest> {
+    let text = read(delivered.secret.get(node)?.get(PROOF)?).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }

@@ -26,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // What the user wants.
     ("kubernetes", &[]),
     ("catalog", &["arch", "config", "digest", "input", "kubernetes", "shipped", "target"]),
-    ("cluster", &["arch", "catalog", "cloud_init", "config", "digest", "input", "kubernetes", "target"]),
+    ("cluster", &["arch", "catalog", "cloud_init", "config", "digest", "input", "kubernetes", "secrets", "target"]),
     ("kubeadm", &["arch", "cluster", "kubernetes", "secrets", "target"]),
     ("profile", &["catalog", "cluster", "config", "digest", "exit", "kubernetes", "shipped", "target"]),
     ("mirrors", &["catalog", "cluster", "openpgp"]),

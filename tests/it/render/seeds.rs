@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use khimg::cluster::{Cluster, Cni, EndpointMode, Node};
+use khimg::cluster::{Cluster, Cni, EndpointMode, Node, Reports};
 use khimg::digest::Digest;
 use khimg::exit::{Exit, Explain};
 use khimg::render::Rendered;
+use khimg::render::tree::Mode;
 use khimg::secrets::{KeyAlgorithm, Secrets};
 use khimg::seed::{BundleRef, DepotFile, Seed, seed};
 
@@ -148,6 +149,34 @@ fn cloud_init_renders_the_network() {
         for expected in ["ens160", "192.168.30.11/24", "192.168.30.1", "192.168.30.2"] {
             assert!(text.contains(expected), "{kind} lacks {expected}:\n{text}");
         }
+    }
+}
+
+/// Where the cluster file wants to hear of nodes, each seed says where and with what; elsewhere there is nothing of it.
+#[test]
+fn only_who_is_told_to_reports() {
+    let mut cluster = cluster(EndpointMode::Stacked, Cni::Bridge);
+    let secrets = Secrets::generate(KeyAlgorithm::EcdsaP256).expect("generates");
+    let silent = rendered(&cluster, &secrets);
+    let seed = seed_of(&cluster, &silent, "worker-1");
+    assert!(seed.report.is_none() && !seed.user_data.expose().contains("khimg-report"));
+    assert!(!silent.all_files("worker-1").expect("a node").iter().any(|(path, _)| path.as_str().contains("report")));
+    cluster.seeding.reports =
+        Some(Reports { url: "https://192.168.30.2:8443".to_owned(), ca: Some(secrets.etcd_ca.certificate.clone()) });
+    let telling = rendered(&cluster, &secrets);
+    assert_eq!(telling.roles, silent.roles, "no bundle knows of it");
+    let mut proofs = std::collections::BTreeSet::new();
+    for node in &telling.nodes {
+        let seed = seed_of(&cluster, &telling, &node.name);
+        let text = |path| std::str::from_utf8(node.secret.get(path).or(node.public.get(path))?.bytes()?).ok();
+        let url = text("/etc/khimg/report/url").expect("a URL");
+        assert_eq!(url, format!("https://192.168.30.2:8443/report/{}\n", node.name));
+        assert_eq!(text("/etc/khimg/report/ca.crt"), Some(secrets.etcd_ca.certificate.as_str()));
+        let token = text("/etc/khimg/report/token").expect("a token");
+        assert_eq!(node.secret.get("/etc/khimg/report/token").expect("secret").mode, Mode::Private);
+        assert_eq!(seed.report, Some(format!("{}\n", Digest::of(token.trim().as_bytes()).hex())));
+        assert!(seed.user_data.expose().contains("khimg-report.service"));
+        assert!(token.trim().len() == 64 && proofs.insert(seed.report), "each node has its own");
     }
 }
 

@@ -209,7 +209,7 @@ fn http_answers_safely() {
         "HEAD /secret/worker-1/user-data HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         "GET /secret/52%3A54:00:00:00:11/user-data HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         "GET /secret/worker-2/user-data HTTP/1.0\r\n\r\n",
-        "POST /report/worker-1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer served-worker-1-first\r\nContent-Length: 38\r\nConnection: close\r\n\r\n\
+        "POST /report/worker-1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer the token of worker-1\r\nContent-Length: 38\r\nConnection: close\r\n\r\n\
          {\"condition\":\"waiting\",\"step\":\"join\"}  ",
         "POST /report/worker-1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
     ]

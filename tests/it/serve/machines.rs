@@ -1,8 +1,9 @@
 //! What machines boot, and what is told of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use super::{Project, curl};
+use super::{Project, curl, token};
 
 const ANY: [&str; 4] = ["--listen", "127.0.0.1:0", "--status", "127.0.0.1:0"];
 
@@ -47,12 +48,16 @@ fn nodes_report_and_the_table_shows_it() {
         curl(&served.url(&format!("/report/{machine}")), &arguments).status
     };
     let good = r#"{"condition":"waiting","step":"join","message":"<b>the VIP</b>"}"#;
-    assert_eq!(report("worker-1", "served-worker-1-first", good), 204);
-    assert_eq!(report("worker-1", "served-worker-2-first", good), 403);
+    assert_eq!(report("worker-1", &token("worker-1"), good), 204);
+    assert_eq!(report("worker-1", &token("worker-2"), good), 403);
     assert_eq!(report("worker-1", "", good), 403);
-    assert_eq!(report("worker-9", "served-worker-9-first", good), 404);
-    assert_eq!(report("worker-2", "served-worker-2-first", "{}"), 400);
-    assert_eq!(report("worker-2", "served-worker-2-first", &"x".repeat(10_000)), 413);
+    assert_eq!(report("worker-9", &token("worker-9"), good), 404);
+    assert_eq!(report("worker-2", &token("worker-2"), "{}"), 400);
+    assert_eq!(report("worker-2", &token("worker-2"), &"x".repeat(10_000)), 413);
+    // One that never stops is not heard for ever, and takes nothing from the others.
+    let statuses: BTreeSet<u16> = (0..200).map(|_| report("worker-2", &token("worker-2"), "{}")).collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(report("worker-1", &token("worker-1"), good), 204);
     assert_eq!(curl(&served.url("/secret/worker-1/user-data"), &[]).status, 200);
     let page = curl(&served.page("/"), &[]);
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));

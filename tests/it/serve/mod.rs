@@ -4,6 +4,7 @@ mod depot;
 mod fuzz;
 mod machines;
 mod netboot;
+mod reports;
 mod seeds;
 mod wire;
 
@@ -14,6 +15,7 @@ use std::process::{Command, Output};
 
 use khimg::cluster::Role;
 use khimg::deliver::{NodeSeed, PublicContent, PublicFile, deliver};
+use khimg::digest::Digest;
 use khimg::report::Silent;
 use khimg::store::Store;
 
@@ -40,6 +42,11 @@ fn cluster(more: &str) -> String {
 /// Two workers that are known by other things than an Ethernet address.
 const WORKERS: &str = "  - {name: worker-1, role: worker, address: 10.0.1.1/16, serial: ABC.123}\n  \
     - {name: worker-2, role: worker, address: 10.0.1.2/16, uuid: 4c4c4544-0042-3510-8051-b4c04f4a4e31}\n";
+
+/// What a node proves its reports with.
+pub fn token(node: &str) -> String {
+    format!("the token of {node}")
+}
 
 /// What a public file of the delivery holds: any file of some size would do.
 pub fn content() -> Vec<u8> {
@@ -74,7 +81,7 @@ impl Project {
     /// Delivers anew; seeds differ by `words`.
     pub fn deliver(&self, words: &str) {
         let target = target();
-        let texts: Vec<[String; 3]> = self
+        let texts: Vec<[String; 4]> = self
             .nodes
             .iter()
             .map(|node| {
@@ -82,11 +89,12 @@ impl Project {
                     format!("#cloud-config\n# {words} secret of {node}\n"),
                     format!("instance-id: served-{node}-{words}\nlocal-hostname: {node}\n"),
                     "version: 2\n".to_owned(),
+                    format!("{}\n", Digest::of(token(node).as_bytes()).hex()),
                 ]
             })
             .collect();
         let seeds: Vec<NodeSeed<'_>> = std::iter::zip(&self.nodes, &texts)
-            .map(|(node, [user_data, meta_data, network])| NodeSeed {
+            .map(|(node, [user_data, meta_data, network, proof])| NodeSeed {
                 node,
                 role: if node == "master-1" { Role::Master } else { Role::Worker },
                 target: &target,
@@ -94,6 +102,7 @@ impl Project {
                     ("user-data", user_data.as_bytes()),
                     ("meta-data", meta_data.as_bytes()),
                     ("network-config", network.as_bytes()),
+                    ("report.sha256", proof.as_bytes()),
                 ]),
                 disc: None,
             })
@@ -230,7 +239,15 @@ pub fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=depot", "-addext", "subjectAltName=IP:127.0.0.1", "-out"])
+        .args([
+            "-subj",
+            "/CN=depot",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=CA:FALSE",
+            "-out",
+        ])
         .arg(&certificate)
         .arg("-keyout")
         .arg(&key)
