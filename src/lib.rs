@@ -47,6 +47,8 @@ pub mod store;
 pub mod fetch;
 
 // Files as data, then as archives, then in place.
+pub mod disk;
+
 pub mod iso;
 
 pub mod secrets;

@@ -18,6 +18,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // Tools that know nothing of any cluster.
     ("config", &["exit", "input"]),
     ("iso", &["clock", "exit"]),
+    ("disk", &["arch", "digest", "exit", "input", "shipped"]),
     ("openpgp", &["exit"]),
     ("secrets", &["clock", "digest", "exit", "input"]),
     ("store", &["digest", "exit", "report"]),

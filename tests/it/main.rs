@@ -35,6 +35,9 @@ mod render;
 // Discs that carry seeds, read by others.
 mod iso;
 
+// Disk images, read by others and booted.
+mod disk;
+
 // Depots and seeds over the network.
 mod serve;
 

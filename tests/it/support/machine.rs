@@ -20,6 +20,8 @@ pub struct Parts {
     initrd: PathBuf,
     /// One that looks at the network instead.
     network_initrd: PathBuf,
+    /// One that looks at the disk that it came from.
+    disk_initrd: PathBuf,
     root: PathBuf,
 }
 
@@ -73,6 +75,7 @@ fn make() -> Parts {
     fs::rename(image, &kernel).expect("the kernel");
     let initrd = initial(&directory.path().join("initrd"), &tree, &MODULES, include_str!("machine.sh"));
     let network_initrd = initial(&directory.path().join("network"), &tree, &NETWORK, include_str!("netboot.sh"));
+    let disk_initrd = initial(&directory.path().join("disk"), &tree, &MODULES, include_str!("disk.sh"));
     let system = directory.path().join("system");
     fs::create_dir(&system).expect("a directory");
     run(Command::new("tar").arg("-xpf").arg(system_archive()).arg("-C").arg(&system));
@@ -81,7 +84,7 @@ fn make() -> Parts {
     for done in [&tree, &system] {
         fs::remove_dir_all(done).expect("removed");
     }
-    Parts { _directory: directory, kernel, initrd, network_initrd, root }
+    Parts { _directory: directory, kernel, initrd, network_initrd, disk_initrd, root }
 }
 
 /// The package of Debian's kernel for virtual machines, kept for a day: the archive moves on.
@@ -146,6 +149,25 @@ fn initial(tree: &Path, kernel: &Path, modules: &[&str], script: &str) -> PathBu
 }
 
 impl Parts {
+    /// A kernel, and an initial file system that says what it finds on the disk that it came from, and ends.
+    pub fn on_disk(&self) -> (&Path, &Path) {
+        (&self.kernel, &self.disk_initrd)
+    }
+
+    /// Boots from `disk`, by its own boot loader, and gives back the lines of its console that begin with `KHIMG`.
+    pub fn boot_disk(disk: &Path, firmware: Option<&Path>) -> Vec<String> {
+        let mut command = Command::new("timeout");
+        command.args([PATIENCE, "qemu-system-x86_64", "-machine", "accel=tcg", "-cpu", "max", "-m", "768"]);
+        command.args(["-nographic", "-no-reboot", "-nic", "none", "-drive"]);
+        command.arg(format!("file={},if=virtio,format=raw,snapshot=on", disk.display()));
+        if let Some(firmware) = firmware {
+            command.arg("-bios").arg(firmware);
+        }
+        let said = run(&mut command);
+        println!("{said}");
+        said.lines().filter_map(|line| Some(line.split_once("KHIMG ")?.1.trim().to_owned())).collect()
+    }
+
     /// Puts into `directory` what a machine boots over the network: it looks for its seed, says what it finds, and ends.
     pub fn netboot(&self, directory: &Path) {
         fs::create_dir_all(directory).expect("a directory");
