@@ -86,7 +86,7 @@ enum Command {
     Import(import::ImportArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
     #[command(subcommand)]

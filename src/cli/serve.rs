@@ -2,12 +2,13 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use khimg::cluster::Cluster;
 use khimg::serve::dhcp::answer::Dhcp;
-use khimg::serve::{Netboot, ServeOptions, Server, Tls, rearm, serve};
+use khimg::serve::{Hosting, HostingOptions, Netboot, ServeOptions, Server, Tls, host, rearm, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::CommandError;
@@ -34,7 +35,7 @@ pub struct ServeArgs {
     dist: PathBuf,
 
     /// Serve HTTP here [default with --interface: port 8080 there]
-    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["tls_listen", "interface", "rearm"])]
+    #[arg(long, value_name = "ADDRESS:PORT", required_unless_present_any = ["tls_listen", "interface", "hosting", "rearm"])]
     listen: Option<SocketAddr>,
 
     /// Serve HTTPS here, and hand out seeds nowhere else
@@ -58,16 +59,26 @@ pub struct ServeArgs {
     boot: Option<PathBuf>,
 
     /// Let the machines on this interface boot over the network: DHCP and TFTP, here and nowhere else; needs root
-    #[arg(long, value_name = "INTERFACE", requires = "boot")]
+    #[arg(long, value_name = "INTERFACE", requires = "boot", group = "wire")]
     interface: Option<String>,
 
     /// `proxy`: beside a DHCP server that gives addresses; `full`: alone, each node gets its own address
-    #[arg(long, value_name = "HOW", default_value = "proxy", value_parser = parse_dhcp, requires = "interface")]
+    #[arg(long, value_name = "HOW", default_value = "proxy", value_parser = parse_dhcp, requires = "wire")]
     dhcp: Dhcp,
 
     /// Where iPXE is: undionly.kpxe for BIOS, ipxe.efi for UEFI, ipxe-arm64.efi for Arm
-    #[arg(long, value_name = "DIR", default_value = "/usr/lib/ipxe", requires = "interface")]
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/ipxe", requires = "wire")]
     ipxe: PathBuf,
+
+    /// Serve nothing: write this directory for a web server (nginx) and a DHCP server (dnsmasq) that are there already, and end. Seeds can
+    /// then be fetched by their nodes' addresses, and more than once
+    #[arg(long = "static", value_name = "DIR", requires = "url", group = "wire")]
+    #[arg(conflicts_with_all = ["listen", "tls_listen", "status", "record", "rearm"])]
+    hosting: Option<PathBuf>,
+
+    /// Where that web server will be, such as http://192.168.30.2
+    #[arg(long, value_name = "URL", requires = "hosting")]
+    url: Option<String>,
 
     /// Keep the record of what was handed out in this file [default: DIST.served, beside the delivered directory]
     #[arg(long, value_name = "FILE")]
@@ -117,6 +128,9 @@ pub fn run(args: &ServeArgs, global: &Global, output: &Output) -> Result<(), Fai
         output.note(&format!("{}: may fetch their seeds once more", args.rearm.join(", ")));
         return Ok(());
     }
+    if let (Some(directory), Some(url)) = (&args.hosting, &args.url) {
+        return host_by_others(args, cluster, directory, url, output);
+    }
     let options = ServeOptions {
         dist: args.dist.clone(),
         record: args.record(),
@@ -138,6 +152,34 @@ pub fn run(args: &ServeArgs, global: &Global, output: &Output) -> Result<(), Fai
     // Whoever is in the middle of a download resumes it elsewhere or later.
     runtime.shutdown_background();
     served
+}
+
+fn host_by_others(
+    args: &ServeArgs,
+    cluster: &Cluster,
+    directory: &Path,
+    url: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Hosting { unknown } = host(
+        cluster,
+        &HostingOptions {
+            dist: args.dist.clone(),
+            boot: args.boot.clone(),
+            directory: directory.to_path_buf(),
+            url: url.trim_end_matches('/').to_owned(),
+            dhcp: args.dhcp,
+            ipxe: args.ipxe.clone(),
+        },
+    )?;
+    let at = directory.display();
+    output.note(&format!("include {at}/nginx.conf in the http block of nginx, and {at}/dnsmasq.conf in dnsmasq"));
+    output.note(&format!("let the web server's group read the seeds: chgrp -R www-data {at}/www/secret"));
+    output.note("seeds can be fetched more than once now: remove each when its node has come up");
+    if args.boot.is_some() && !unknown.is_empty() {
+        output.note(&format!("dnsmasq does not know nodes without `mac`: {}", unknown.join(", ")));
+    }
+    Ok(())
 }
 
 /// Serves until Ctrl-C or SIGTERM, which is how it is meant to end.

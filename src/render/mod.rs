@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use minijinja::Value;
+use minijinja::value::Serde;
+use serde::Serialize;
 
 use crate::catalog::{Catalog, Facts};
 use crate::cluster::{Cluster, KubeProxy, Node, Role, facts};
@@ -312,6 +314,15 @@ fn check_clobber(layer: &Layer, path: &TargetPath, entry: &Entry, lower: Option<
 /// The names of the parts whose conditions hold, in order.
 fn holding<'a>(parts: &'a [Part], facts: &Facts) -> Vec<&'a str> {
     parts.iter().filter(|part| part.when.holds(facts)).map(|part| part.name.as_str()).collect()
+}
+
+/// A shipped file that is no node's, such as another server's configuration, filled with `context`.
+///
+/// # Errors
+/// The template is wrong, or asks for what the context does not have.
+pub fn fill(file: &LayerEntry, context: &impl Serialize) -> Result<String, RenderError> {
+    let source = std::str::from_utf8(&file.bytes).map_err(|_| RenderError::NotText { origin: file.origin.clone() })?;
+    Engine::new()?.render(&file.origin, source, &Value::from(Serde(context)))
 }
 
 impl Rendered {

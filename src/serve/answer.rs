@@ -212,7 +212,7 @@ impl Site {
         let Ok(body) = Limited::new(request.into_body(), MAX_REPORT).collect().await else {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "");
         };
-        let Ok(told) = serde_json::from_slice::<Told>(&body.to_bytes()) else {
+        let Some(told) = Told::read(&body.to_bytes()) else {
             return plain(StatusCode::BAD_REQUEST, "");
         };
         let told = told.shown();

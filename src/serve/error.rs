@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Explain};
 use crate::inspect::InspectError;
+use crate::render::{OverlayError, RenderError};
 
 /// A failure of the servers themselves. What a client does wrong is answered, not failed of.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,24 @@ pub enum ServeError {
         /// Why not.
         reason: String,
     },
+    /// Files for other servers go to a directory of their own.
+    #[error("{path} holds something already")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Where the other server will be is not said in a way that its configuration could say it.
+    #[error("{url:?} is not http://ADDRESS or http://ADDRESS:PORT")]
+    BadUrl {
+        /// What was said.
+        url: String,
+    },
+    /// A configuration for another server cannot be made.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The shipped files are broken.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     /// There is nothing that a machine could load first.
     #[error("{path} has no boot program of iPXE")]
     NoPrograms {
@@ -88,6 +107,9 @@ impl Explain for ServeError {
             Self::Depot(source) => source.exit(),
             Self::Ledger { .. } | Self::Io { .. } => Exit::LocalIo,
             Self::Record { .. } | Self::NoNode { .. } | Self::Tls { .. } | Self::NoPrograms { .. } => Exit::BadInput,
+            Self::Occupied { .. } | Self::BadUrl { .. } => Exit::BadInput,
+            Self::Render(source) => source.exit(),
+            Self::Overlay(source) => source.exit(),
             Self::Listen { .. } => Exit::Network,
         }
     }
@@ -108,6 +130,12 @@ impl Explain for ServeError {
                 "install Debian's package `ipxe`, or name a directory with undionly.kpxe or ipxe.efi by `--ipxe`"
                     .to_owned(),
             ),
+            Self::Occupied { path } => Some(format!("name another directory, or remove {}", path.display())),
+            Self::BadUrl { .. } => {
+                Some("write where machines reach the web server, such as http://192.168.30.2".to_owned())
+            }
+            Self::Render(source) => source.hint(),
+            Self::Overlay(source) => source.hint(),
             Self::NoNode { .. } | Self::Ledger { .. } | Self::Io { .. } => None,
         }
     }

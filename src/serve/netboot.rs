@@ -48,7 +48,7 @@ fn failed(interface: &str, what: &str) -> impl FnOnce(io::Error) -> ServeError {
 }
 
 /// The programs below `directory` that some firmware can load.
-fn load(directory: &Path) -> Result<BTreeMap<String, Bytes>, ServeError> {
+pub fn load(directory: &Path) -> Result<BTreeMap<String, Bytes>, ServeError> {
     let mut found = BTreeMap::new();
     for name in [Firmware::Bios, Firmware::EfiAmd64, Firmware::EfiArm64].into_iter().flat_map(programs) {
         let path = directory.join(name);

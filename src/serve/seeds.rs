@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::input;
 
 /// The files of a seed that cloud-init's NoCloud asks for. Discs and what clouds are given are not served.
-const FILES: [&str; 3] = ["meta-data", "network-config", "user-data"];
+pub const FILES: [&str; 3] = ["meta-data", "network-config", "user-data"];
 
 /// Beside them, and never served: a digest.
 const PROOF: &str = "report.sha256";

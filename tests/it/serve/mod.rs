@@ -2,6 +2,7 @@
 
 mod depot;
 mod fuzz;
+mod hosting;
 mod machines;
 mod netboot;
 mod reports;

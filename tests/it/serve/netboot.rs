@@ -14,7 +14,7 @@ fn program() -> Vec<u8> {
 }
 
 /// A directory with something to boot, and one with boot programs.
-fn boot(project: &Project) -> (PathBuf, PathBuf) {
+pub fn boot(project: &Project) -> (PathBuf, PathBuf) {
     let (boot, ipxe) = (project.path("boot"), project.path("ipxe"));
     for directory in [&boot.join("amd64"), &ipxe] {
         fs::create_dir_all(directory).expect("a directory");
@@ -63,7 +63,7 @@ s.bind(("", 68))
 def option(code, value): return bytes([code, len(value)]) + value
 packet = struct.pack("!BBBBIHHIIII", 1, 1, 6, 0, 0x1234, 0, 0x8000, 0, 0, 0, 0) + mac + bytes(10 + 64 + 128) + bytes([99, 130, 83, 99])
 packet += option(53, bytes([kind])) + option(60, b"PXEClient:Arch:%05d:UNDI:003016" % arch) + option(93, struct.pack("!H", arch))
-packet += option(97, b"\0" + bytes(range(16))) + (option(77, user) if user else b"") + b"\xff"
+packet += option(97, b"\0" + bytes(range(16))) + (option(77, user) + option(175, b"\x01\x01\x01") if user else b"") + b"\xff"
 s.sendto(packet, (sys.argv[6], port))
 end = time.time() + 2
 while time.time() < end:
@@ -76,6 +76,21 @@ while time.time() < end:
         text = lambda b: socket.inet_ntoa(b)
         print(peer[0], text(reply[16:20]), text(reply[20:24]), reply[108:236].rstrip(b"\0").decode() or "-")
 "#;
+
+/// Firmware that asks everybody on the wire.
+pub struct Firmware {
+    /// The client system type of RFC 4578.
+    pub arch: &'static str,
+    /// Whether it is iPXE, which says so.
+    pub ipxe: bool,
+}
+
+impl Firmware {
+    /// What it is offered: server, address, next server, file.
+    pub fn offers(&self, wire: &Wire, mac: &str) -> Vec<String> {
+        firmware(wire, mac, self.arch, if self.ipxe { "iPXE" } else { "" }, DISCOVER)
+    }
+}
 
 fn firmware(wire: &Wire, mac: &str, arch: &str, user: &str, (port, kind, to): (&str, &str, &str)) -> Vec<String> {
     let output = wire
@@ -259,6 +274,18 @@ fn boots(options: &[&str]) -> Option<String> {
     parts.netboot(&boot.join("amd64"));
     let served = serve(&wire, &project, "proxy", &boot, Path::new("/usr/lib/ipxe"));
     let _peer = dnsmasq(&wire);
+    let said = power_on(&wire, options);
+    let told: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once("KHIMG ")?.1.trim())).collect();
+    assert!(told.contains(&"seed # first secret of master-1"), "{said}\n{}", served.log());
+    assert!(told.contains(&"again 410") || told.iter().any(|line| line.contains("410")), "{told:?}");
+    for line in ["is told to boot http://10.0.9.2:8080/boot/master-1", "master-1 boots", "master-1 has its seed"] {
+        assert!(served.log().contains(line), "{line}: {}", served.log());
+    }
+    Some(served.log())
+}
+
+/// Boots a machine without a disk, with these options beside the usual ones; what it says on its console.
+pub fn power_on(wire: &Wire, options: &[&str]) -> String {
     wire.ip("hub", &["tuntap", "add", "tap0", "mode", "tap"]);
     wire.ip("hub", &["link", "set", "tap0", "master", "br0", "up"]);
     let mut machine = wire.inside("hub", "timeout");
@@ -270,12 +297,5 @@ fn boots(options: &[&str]) -> Option<String> {
     ]);
     machine.args(options);
     let output = machine.stdin(std::process::Stdio::null()).output().expect("runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once("KHIMG ")?.1.trim())).collect();
-    assert!(told.contains(&"seed # first secret of master-1"), "{said}\n{}", served.log());
-    assert!(told.contains(&"again 410") || told.iter().any(|line| line.contains("410")), "{told:?}");
-    for line in ["is told to boot http://10.0.9.2:8080/boot/master-1", "master-1 boots", "master-1 has its seed"] {
-        assert!(served.log().contains(line), "{line}: {}", served.log());
-    }
-    Some(served.log())
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
