@@ -73,6 +73,8 @@ pub mod bill;
 pub mod node;
 
 // Onto the machines.
+pub mod image;
+
 pub mod serve;
 
 // All of it, on one machine.

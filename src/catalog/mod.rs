@@ -27,7 +27,7 @@ pub use limit::Limit;
 pub use load::load;
 pub use reference::{BadReference, Reference};
 pub use source::{AptLayout, AptSource, FileSource, RegistrySource, Source, YumSigned, YumSource};
-pub use system::{Family, System};
+pub use system::{Family, Kernel, System};
 pub use vars::Vars;
 
 /// The whole catalogue.

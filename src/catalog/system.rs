@@ -52,6 +52,42 @@ pub struct System {
     /// Packages that such a machine has in a lab beside the base: what starts it and reads its seed.
     #[serde(default)]
     pub rehearsal: Vec<String>,
+    /// What images of it are made of; khimg can make none without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Ingredients>,
+}
+
+/// A build of the operating system's kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kernel {
+    /// For virtual machines and clouds: small.
+    #[default]
+    Cloud,
+    /// For any machine.
+    Generic,
+}
+
+impl Kernel {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// What images of an operating system are made of, beside its base: names of packages, in which `{arch}` is filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ingredients {
+    /// Packages of each kernel that can be chosen.
+    pub kernels: BTreeMap<Kernel, Vec<String>>,
+    /// What starts a machine, reads its seed and lets one look at it.
+    pub packages: Vec<String>,
+    /// What the image is written with and its bootloader, by the machine's architecture: nothing of it is installed.
+    pub tools: BTreeMap<Arch, Vec<String>>,
 }
 
 impl System {

@@ -60,7 +60,7 @@ impl BuildArgs {
     }
 }
 
-fn parse_program(text: &str) -> Result<(Arch, PathBuf), String> {
+pub fn parse_program(text: &str) -> Result<(Arch, PathBuf), String> {
     let (arch, path) = text.split_once('=').ok_or("expected ARCH=FILE, such as arm64=./khimg-arm64")?;
     let arch = Arch::ALL.into_iter().find(|known| known.name() == arch);
     Ok((arch.ok_or("the architecture is amd64 or arm64")?, PathBuf::from(path)))
@@ -77,7 +77,7 @@ pub fn run(args: &BuildArgs, global: &Global, output: &Output) -> Result<(), Fai
             BundleFormat::TarGz => Format::TarGz,
         },
         check: args.check,
-        programs: programs(args)?,
+        programs: programs(&args.programs)?,
     };
     let delivery = wait(output, async { Ok(pipeline::build(&project, &options).await?) })?;
     if output.json() {
@@ -98,8 +98,8 @@ pub fn run(args: &BuildArgs, global: &Global, output: &Output) -> Result<(), Fai
 }
 
 /// The programs named, and the running one for its own architecture.
-fn programs(args: &BuildArgs) -> Result<BTreeMap<Arch, PathBuf>, Failure> {
-    let mut programs: BTreeMap<Arch, PathBuf> = args.programs.iter().cloned().collect();
+pub fn programs(named: &[(Arch, PathBuf)]) -> Result<BTreeMap<Arch, PathBuf>, Failure> {
+    let mut programs: BTreeMap<Arch, PathBuf> = named.iter().cloned().collect();
     let own = Arch::ALL.into_iter().find(|arch| arch.machine() == std::env::consts::ARCH);
     if let Some(own) = own.filter(|own| !programs.contains_key(own)) {
         programs.insert(own, std::env::current_exe().map_err(CommandError::Program)?);

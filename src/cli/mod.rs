@@ -6,6 +6,7 @@ mod diff;
 mod export;
 mod failure;
 mod fetch;
+mod image;
 mod import;
 mod init;
 mod inspect;
@@ -84,6 +85,7 @@ enum Command {
     Sbom(sbom::SbomArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Image(image::ImageArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Serve(Box<serve::ServeArgs>),
@@ -120,6 +122,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Sbom(args) => sbom::run(&args, global, output),
         Command::Export(args) => export::run(&args, global, output),
         Command::Import(args) => import::run(&args, global, output),
+        Command::Image(args) => image::run(&args, global, output),
         Command::Push(args) => push::run(&args, global, output),
         Command::Pull(args) => pull::run(&args, global, output),
         Command::Serve(args) => serve::run(&args, global, output),

@@ -27,8 +27,8 @@ pub enum NodeCommand {
     /// May be interrupted and run again. Run once more it looks at everything, puts right what is not as it should be, and
     /// says so.
     Install {
-        /// The bundle, as it was delivered
-        file: PathBuf,
+        /// The bundle, as it was delivered [default: the one with this digest that is unpacked here]
+        file: Option<PathBuf>,
         /// Its digest, from the seed or from dist/public/manifest.json
         #[arg(long, value_name = "HEX")]
         sha256: Digest,
@@ -129,7 +129,7 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
         NodeCommand::Install { file, sha256, machine } => {
             // With another root, the path is one below it.
             let state = machine.enter()?;
-            let outcome = install(&state, file, sha256, &*output.reporter())?;
+            let outcome = install(&state, file.as_deref(), sha256, &*output.reporter())?;
             tell(&outcome, output);
         }
         NodeCommand::Rollback { machine } => {

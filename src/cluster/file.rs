@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::addon::AddonFile;
 use super::seeding::ReportsFile;
 use super::{
-    Bootstrap, Cni, Compat, ComponentChoice, Coredns, Disc, Dns, EndpointMode, EtcdMode, KubeProxy, Platform, Role,
-    Runtime,
+    Bootstrap, Cni, Compat, ComponentChoice, Coredns, Disc, Dns, EndpointMode, EtcdMode, ImageChoice, KubeProxy,
+    Platform, Role, Runtime,
 };
 use crate::arch::Arch;
 
@@ -75,6 +75,9 @@ pub struct ClusterFile {
     /// How seeds get onto machines.
     #[serde(default)]
     pub seed: SeedFile,
+    /// What khimg image puts into images of machines beside their bundle.
+    #[serde(default)]
+    pub image: ImageChoice,
     /// How long after the cluster's formation a seed may still join: a number with m, h or d, such as 30d.
     #[serde(default = "default::join_until")]
     pub join_until: String,

@@ -8,6 +8,7 @@ pub mod compat;
 pub mod endpoint;
 pub mod facts;
 pub mod file;
+mod image;
 pub mod network;
 pub mod node;
 mod seeding;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use addon::{Addon, AddonOrigin};
 pub use compat::Compat;
 pub use endpoint::{Endpoint, EndpointMode};
+pub use image::ImageChoice;
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use seeding::{Disc, Platform, Reports, Seeding};
@@ -91,6 +93,8 @@ pub struct Cluster {
     pub depots: Vec<String>,
     /// How machines are given their seeds.
     pub seeding: Seeding,
+    /// What images of machines hold beside their bundle.
+    pub image: ImageChoice,
     /// For how long after the cluster's formation a seed may still join.
     pub join_until: jiff::SignedDuration,
     /// For how long the seeds' token lives while no master renews it.

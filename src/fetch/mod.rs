@@ -43,6 +43,14 @@ impl Fetched {
         self.blobs.get(digest).ok_or(FetchError::NotFetched { digest: *digest })
     }
 
+    /// These and those of another run.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.blobs.extend(other.blobs);
+        self.new.extend(other.new);
+        self
+    }
+
     /// All blobs, ordered by digest.
     pub fn blobs(&self) -> impl Iterator<Item = &Verified> {
         self.blobs.values()

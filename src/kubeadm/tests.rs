@@ -1,6 +1,6 @@
 use super::*;
 use crate::arch::Arch;
-use crate::cluster::{Endpoint, EndpointMode, Network, Seeding};
+use crate::cluster::{Endpoint, EndpointMode, ImageChoice, Network, Seeding};
 use crate::kubernetes::{Runtime, VersionRequest};
 use crate::target::Target;
 use serde_json::Value;
@@ -53,6 +53,7 @@ fn cluster(minor: u16) -> Cluster {
         addons: Vec::new(),
         depots: Vec::new(),
         seeding: Seeding::default(),
+        image: ImageChoice::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         token_life: jiff::SignedDuration::from_hours(24),
         nodes: vec![

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::VERSION;
 use crate::exit::{Exit, Explain};
+use crate::target::Target;
 
 /// A lock that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,18 @@ pub enum LockError {
         /// The roles that changed or are not locked, with commas.
         roles: String,
     },
+    /// The operating system of images and the roles' bundles hold a package in two versions.
+    #[error("the repositories have moved on: images of {target} would hold packages of other versions than the roles")]
+    Apart {
+        /// The operating system.
+        target: Target,
+    },
+    /// The operating system of images is not locked as it is asked for.
+    #[error("the lock does not pin the operating system of images for {target}")]
+    NoSystem {
+        /// The operating system.
+        target: Target,
+    },
     /// It cannot be put into words; a defect.
     #[error("cannot write the lock as YAML: {why}")]
     Unwritable {
@@ -72,6 +85,8 @@ impl Explain for LockError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Apart { .. } => Some("run `khimg lock --upgrade`, then this again".to_owned()),
+            Self::NoSystem { .. } => Some("run `khimg image` without `--locked`: it locks what it needs".to_owned()),
             Self::Missing { .. } | Self::Stale { .. } => Some("run `khimg lock`".to_owned()),
             Self::Malformed { path, .. } => {
                 Some(format!("restore {} from version control, or delete it and run `khimg lock`", path.display()))

@@ -23,8 +23,11 @@ impl Lock {
     #[must_use]
     pub fn with_rest_of(mut self, previous: &Self) -> Self {
         let clash = matches!((self.kubernetes, previous.kubernetes), (Some(new), Some(old)) if new != old);
+        let systems = previous.systems.iter().filter(|old| self.systems.iter().all(|new| new.target != old.target));
+        self.systems.extend(systems.cloned().collect::<Vec<_>>());
         let rest: BTreeMap<_, _> = previous.inputs.iter().filter(|(key, _)| !self.inputs.contains_key(*key)).collect();
         if clash || rest.is_empty() {
+            self.normalise();
             return self;
         }
         let target = |role: Role, place: &dyn std::fmt::Display| rest.contains_key(&format!("{role}-{place}"));
@@ -65,6 +68,7 @@ impl Lock {
         once(&mut self.packages, |package| &mut package.why);
         once(&mut self.files, |file| &mut file.why);
         once(&mut self.images, |image| &mut image.why);
+        self.systems.sort_by(|a, b| a.target.cmp(&b.target));
         self.addons.sort();
         self.addons.dedup();
         self.repositories.sort();

@@ -6,6 +6,7 @@
 mod error;
 mod file;
 mod merge;
+mod system;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::target::Target;
 
 pub use error::LockError;
 pub use file::{Written, parse, read, read_if_exists, to_yaml, write};
+pub use system::OperatingSystem;
 
 /// The version of the format that this khimg writes.
 pub const VERSION: u32 = 1;
@@ -51,6 +53,9 @@ pub struct Lock {
     /// Manifests of the user's, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addons: Vec<Addon>,
+    /// What images are made of beside the roles' bundles, ordered by target; each as soon as an image is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<OperatingSystem>,
 }
 
 impl Lock {
@@ -109,7 +114,8 @@ impl Lock {
         let images = self.images.iter().flat_map(|image| {
             image.index.iter().chain([&image.manifest, &image.config]).chain(&image.layers).map(|blob| blob.sha256)
         });
-        let packages = self.packages.iter().map(|package| package.sha256);
+        let systems = self.systems.iter().flat_map(OperatingSystem::all);
+        let packages = self.packages.iter().chain(systems).map(|package| package.sha256);
         let addons = self.addons.iter().filter(|addon| matches!(addon.origin, AddonOrigin::Url(_)));
         let addons = addons.map(|addon| addon.sha256);
         packages.chain(self.files.iter().map(|file| file.sha256)).chain(images).chain(addons)
@@ -177,7 +183,9 @@ pub struct Package {
     pub path: String,
     /// How the digest came to be trusted.
     pub proof: Proof,
-    /// Roles that carry it, and the chain that brought it in for each: `containerd → runc → libseccomp2`.
+    /// Roles that carry it, and the chain that brought it in for each: `containerd → runc → libseccomp2`. Nobody for a package of
+    /// an image's operating system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub why: Vec<Why>,
 }
 

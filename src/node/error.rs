@@ -97,6 +97,12 @@ pub enum NodeError {
         /// The package's file.
         file: String,
     },
+    /// A bundle that was named by its digest alone is not unpacked on this machine.
+    #[error("the bundle {sha256} is not unpacked on this machine")]
+    NotHere {
+        /// Its digest.
+        sha256: Digest,
+    },
     /// There is no bundle before this one.
     #[error("there is no earlier bundle to go back to")]
     NothingBefore,
@@ -184,7 +190,7 @@ impl Explain for NodeError {
             Self::Contended { .. } => Exit::Network,
             Self::Digest { .. } | Self::Damaged { .. } => Exit::Verification,
             Self::Target { .. } | Self::Package { .. } => Exit::Unsupported,
-            Self::NothingBefore => Exit::BadInput,
+            Self::NothingBefore | Self::NotHere { .. } => Exit::BadInput,
             Self::Command { .. } | Self::Identity { .. } | Self::NotStarted { .. } | Self::NotStopped { .. } => {
                 Exit::Unexpected
             }
@@ -212,6 +218,7 @@ impl Explain for NodeError {
             Self::Occupied { path, .. } => format!("move {} away and run the same command again", path.display()),
             Self::Target { .. } => "build a bundle for this target: set `target` of the node in the cluster file".to_owned(),
             Self::Package { .. } => "install this bundle on the system that it names in bundle.json".to_owned(),
+            Self::NotHere { .. } => "name the bundle's file, too".to_owned(),
             Self::NothingBefore => "install the wanted bundle with `khimg node install`".to_owned(),
             Self::Gone { change: Change::Install, .. } => "run `khimg node install` with the bundle's file again".to_owned(),
             Self::Gone { change: Change::Undo, .. } => "run `khimg node install` with the wanted bundle's file".to_owned(),

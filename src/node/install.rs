@@ -30,7 +30,8 @@ pub struct Outcome {
     pub changes: usize,
 }
 
-/// Brings the machine to the state of the bundle at `file`, which must have this digest.
+/// Brings the machine to the state of the bundle at `file`, which must have this digest; without a file, of the bundle with this
+/// digest that is unpacked on it already.
 ///
 /// May be cut off at any point and run again. Run on a machine that has the bundle, it looks at everything and puts right
 /// what is not as it should be. A machine that was in the middle of another change is first brought to an end of that.
@@ -38,7 +39,12 @@ pub struct Outcome {
 /// # Errors
 /// The bundle is not the one that was asked for, or is not for this machine; the package manager, systemd or the runtime
 /// fail; the disk is full.
-pub fn install(state: &State, file: &Path, sha256: &Digest, reporter: &dyn Reporter) -> Result<Outcome, NodeError> {
+pub fn install(
+    state: &State,
+    file: Option<&Path>,
+    sha256: &Digest,
+    reporter: &dyn Reporter,
+) -> Result<Outcome, NodeError> {
     let _exclusive = state.lock()?;
     let mut journal = Journal::new(state, reporter, "install");
     journal.bundle(Some(*sha256));
@@ -88,7 +94,7 @@ impl<'a, 'j> Work<'a, 'j> {
         Outcome { bundle: self.record.current().map(|generation| generation.sha256), changes: self.changes }
     }
 
-    fn install(&mut self, file: &Path, sha256: &Digest) -> Result<Outcome, NodeError> {
+    fn install(&mut self, file: Option<&Path>, sha256: &Digest) -> Result<Outcome, NodeError> {
         let begun = match self.record.pending.clone() {
             Some(Pending { sha256: half, change: Change::Install }) if half == *sha256 => true,
             Some(Pending { sha256: half, .. }) => {
@@ -100,7 +106,10 @@ impl<'a, 'j> Work<'a, 'j> {
             None => false,
         };
         self.journal.step("unpack")?;
-        let bundle = unpack::unpack(self.state, file, sha256)?;
+        let bundle = match file {
+            Some(file) => unpack::unpack(self.state, file, sha256)?,
+            None => unpack::open(self.state, sha256)?.ok_or(NodeError::NotHere { sha256: *sha256 })?,
+        };
         check_target(&bundle)?;
         self.ours.extend(versions(&bundle));
         let is_new = begun || self.record.current().is_none_or(|current| current.sha256 != *sha256);

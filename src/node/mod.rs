@@ -17,6 +17,7 @@ pub mod decision;
 mod durable;
 mod error;
 pub mod etcd;
+pub mod imaged;
 mod images;
 mod install;
 pub mod kube;

@@ -108,6 +108,11 @@ impl State {
         self.bundles().join(sha256.short())
     }
 
+    /// The digest of the bundle that the machine's image brings, if it runs from one.
+    pub(super) fn image(&self) -> PathBuf {
+        self.path.join("image")
+    }
+
     /// What stood at all places before a bundle's files came, for all bundles.
     pub(super) fn saved_all(&self) -> PathBuf {
         self.path.join("saved")

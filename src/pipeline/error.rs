@@ -68,6 +68,8 @@ stages! {
     Pack(crate::pack::PackError),
     /// The output directory could not be written.
     Deliver(crate::deliver::DeliverError),
+    /// Images could not be made.
+    Image(crate::image::ImageError),
     /// What crosses an air gap.
     Transfer(crate::transfer::TransferError),
     /// What a delivery's files say of themselves.

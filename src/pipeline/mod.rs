@@ -3,6 +3,7 @@
 mod addons;
 mod error;
 pub mod export;
+pub mod image;
 mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,6 +213,7 @@ pub async fn lock(project: &Project, roles: Option<&[Role]>, upgrade: &Upgrade) 
         resolve::resolve(&requirements, catalog, mirrors, net, store, credentials, previous_lock, upgrade).await?;
     project.stage("lock");
     let lock = resolution.into_lock(&requirements, previous.as_ref());
+    let lock = image::renewed(project, lock, upgrade).await?;
     let changed = lock::write(&path, &lock)? == Written::Changed;
     Ok(Locked { lock, changed })
 }
@@ -222,7 +224,13 @@ pub async fn lock(project: &Project, roles: Option<&[Role]>, upgrade: &Upgrade) 
 /// Of the stages; a lock that is missing or stale.
 pub async fn fetch(project: &Project, roles: Option<&[Role]>) -> Result<Fetched, Error> {
     let lock = project.settled(roles)?;
-    project.fetched(&lock, roles).await
+    let mut fetched = project.fetched(&lock, roles).await?;
+    if roles.is_none() {
+        for system in &lock.systems {
+            fetched = fetched.and(project.fetched(&lock.of_system(system), None).await?);
+        }
+    }
+    Ok(fetched)
 }
 
 /// Every file that `nodes` (all where `None`) would get, with the role's: nothing is fetched, and secrets are stand-ins.

@@ -3,6 +3,7 @@
 pub mod load;
 pub mod require;
 pub mod requirement;
+mod system;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ pub use require::{RequireError, require};
 pub use requirement::{
     ADDON, AddonRequirement, FileRequirement, ImageRequirement, PackageRequirement, Requirements, RoleRequirements,
 };
+
+pub use system::{SystemRequirement, system};
 
 /// What a role is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

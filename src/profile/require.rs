@@ -46,6 +46,14 @@ pub enum RequireError {
         /// Those that it has.
         known: Vec<String>,
     },
+    /// The catalogue does not say what images of it are made of.
+    #[error("no image can be made of {what}")]
+    NoImage {
+        /// The operating system, with the kernel if that is what is missing.
+        what: String,
+        /// Operating systems of which images can be made.
+        possible: Vec<String>,
+    },
     /// The catalogue has this component in one form only, of no version of its own.
     #[error("the catalogue has nothing to choose for {component}")]
     NothingToChoose {
@@ -124,6 +132,7 @@ impl Explain for RequireError {
             | Self::Variable { .. } => Exit::BadInput,
             Self::UnknownSystem { .. }
             | Self::NothingToChoose { .. }
+            | Self::NoImage { .. }
             | Self::NotOffered { .. }
             | Self::NoShim { .. }
             | Self::Nothing { .. } => Exit::Unsupported,
@@ -137,6 +146,10 @@ impl Explain for RequireError {
                 "`khimg catalog list` shows the components".to_owned()
             }
             Self::UnknownSystem { known, .. } => format!("choose one of {} at `target`", known.join(", ")),
+            Self::NoImage { possible, .. } => format!(
+                "images can be made of {}; other machines take their bundle onto an installed system",
+                possible.join(", ")
+            ),
             Self::NothingToChoose { component } => {
                 format!("remove `{component}` from `components` in the cluster file")
             }

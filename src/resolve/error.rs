@@ -28,6 +28,14 @@ pub enum ResolveError {
         /// Why not.
         source: ClosureError,
     },
+    /// Packages of an image's operating system that do not come together.
+    #[error("the operating system of images for {target} does not come together")]
+    System {
+        /// The operating system.
+        target: Target,
+        /// Why not.
+        source: ClosureError,
+    },
     /// No patch of the minor that all can serve.
     #[error("no patch of Kubernetes {request} is offered for {what} and everything before it")]
     NoPatch {
@@ -101,7 +109,7 @@ impl Explain for ResolveError {
             Self::File(error) => error.exit(),
             Self::Image(error) => error.exit(),
             Self::Addon(error) => error.exit(),
-            Self::Closure { source, .. } => source.exit(),
+            Self::Closure { source, .. } | Self::System { source, .. } => source.exit(),
             Self::NoPatch { .. } => Exit::Unsupported,
             Self::Outside { .. } => Exit::Verification,
             Self::Keys { .. }
@@ -119,7 +127,7 @@ impl Explain for ResolveError {
             Self::File(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Addon(error) => error.hint(),
-            Self::Closure { source, .. } => source.hint(),
+            Self::Closure { source, .. } | Self::System { source, .. } => source.hint(),
             Self::NoPatch { .. } => Some("set an exact version under `kubernetes` in the cluster file".to_owned()),
             Self::Keys { .. } => Some("correct the key files of the catalogue or of `trust`".to_owned()),
             Self::UnknownSource { .. } | Self::NotPackages { .. } => {

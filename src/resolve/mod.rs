@@ -25,6 +25,7 @@ pub mod plan;
 mod release;
 mod repositories;
 pub mod shelve;
+mod system;
 pub mod universe;
 pub mod version;
 pub mod yum;
@@ -41,6 +42,7 @@ use crate::store::Store;
 
 use closure::ClosureError;
 pub use error::ResolveError;
+pub use system::system;
 
 /// Exact artifacts for everything that was required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +67,8 @@ impl Resolution {
         let Self { kubernetes, repositories, packages, files, images, addons } = self;
         let inputs = requirements.roles.iter().map(|role| (role.key(), role.digest(requirements.kubernetes))).collect();
         let version = lock::VERSION;
-        Lock { version, inputs, kubernetes, repositories, packages, files, images, addons }.following(previous)
+        let systems = Vec::new();
+        Lock { version, inputs, kubernetes, repositories, packages, files, images, addons, systems }.following(previous)
     }
 }
 

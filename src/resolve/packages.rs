@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::closure::{ClosureError, Member, Root};
 use super::repositories::{Repositories, system};
-use super::universe::{Shelf, Universe};
+use super::universe::{Offer, Shelf, Universe};
 use super::version::Scheme;
 use super::yum::filelists::Owners;
 use super::{ResolveError, Upgrade, apt, yum};
@@ -12,7 +12,7 @@ use crate::catalog::system::Base as Declared;
 use crate::catalog::{Catalog, Family};
 use crate::kubernetes::KubernetesVersion;
 use crate::lock::{Lock, Package, Why};
-use crate::profile::{Requirements, RoleRequirements};
+use crate::profile::Requirements;
 use crate::target::Target;
 
 /// Resolves the packages of all roles. Entries of different roles for the same package are not merged yet; the lock does that.
@@ -69,7 +69,9 @@ pub fn resolve(
             })
             .collect();
         for member in base.close(&universe, &roots).map_err(failed)? {
-            packages.push(locked(role, member)?);
+            let Member { offer, components, chain } = member;
+            let why = |component| Why { role: role.role, component, chain: chain.clone() };
+            packages.push(locked(&role.target, offer, components.into_iter().map(why).collect())?);
         }
     }
     Ok(packages)
@@ -122,6 +124,10 @@ fn pins<'l>(
 ) -> BTreeMap<&'l str, &'l str> {
     let packages = previous.into_iter().flat_map(|lock| &lock.packages).filter(|package| package.target == *target);
     let kept = packages.filter(|package| !package.why.iter().any(|why| upgrade.frees(&why.component)));
+    // What images hold of them must be the same.
+    let systems = previous.into_iter().flat_map(|lock| &lock.systems).filter(|_| *upgrade == Upgrade::Nothing);
+    let systems = systems.filter(|system| system.target == *target).flat_map(|system| &system.packages);
+    let kept = kept.chain(systems);
     let mut pins = BTreeMap::new();
     for package in kept {
         // Where roles differ, the higher version: roles of one cluster had better agree.
@@ -133,8 +139,11 @@ fn pins<'l>(
     pins
 }
 
-fn locked(role: &RoleRequirements, member: Member<'_>) -> Result<Package, ResolveError> {
-    let Member { offer, components, chain } = member;
+/// What a lock says of a package for `target`.
+///
+/// # Errors
+/// A package that lies outside of its source.
+pub(super) fn locked(target: &Target, offer: Offer<'_>, why: Vec<Why>) -> Result<Package, ResolveError> {
     let (package, shelf) = (offer.package, offer.shelf);
     let path = offer.path().ok_or_else(|| ResolveError::Outside {
         source_name: shelf.source.clone(),
@@ -142,7 +151,7 @@ fn locked(role: &RoleRequirements, member: Member<'_>) -> Result<Package, Resolv
         location: package.path.to_owned(),
     })?;
     Ok(Package {
-        target: role.target.clone(),
+        target: target.clone(),
         name: package.name.to_owned(),
         version: package.version.to_owned(),
         arch: package.arch.to_owned(),
@@ -151,6 +160,6 @@ fn locked(role: &RoleRequirements, member: Member<'_>) -> Result<Package, Resolv
         source: shelf.source.clone(),
         path,
         proof: shelf.proof.clone(),
-        why: components.into_iter().map(|component| Why { role: role.role, component, chain: chain.clone() }).collect(),
+        why,
     })
 }

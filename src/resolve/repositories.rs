@@ -16,6 +16,7 @@ use super::yum::repository::Chain;
 use super::{ResolveError, apt, yum};
 use crate::arch::Arch;
 use crate::catalog::{AptLayout, AptSource, Catalog, Family, Source, System, Vars, YumSigned};
+use crate::kubernetes::VersionRequest;
 use crate::lock::{self, Lock, Proof};
 use crate::mirrors::Mirrors;
 use crate::net::Net;
@@ -122,24 +123,56 @@ pub fn wanted(
 ) -> Result<Plan, ResolveError> {
     let mut plan = Plan::default();
     for role in requirements.roles.iter().filter(|role| !role.packages.is_empty()) {
-        let system = system(catalog, &role.target)?;
-        let own = system.sources(role.target.arch);
-        let vars = catalog.vars(&role.target, requirements.kubernetes);
-        for name in own.iter().chain(role.packages.iter().flat_map(|package| &package.sources)) {
-            let at = (role.target.clone(), name.clone());
-            if plan.of.contains_key(&at) {
+        let further = role.packages.iter().flat_map(|package| &package.sources);
+        plan.add(&role.target, further, requirements.kubernetes, catalog, mirrors, previous)?;
+    }
+    Ok(plan)
+}
+
+/// The repositories of an operating system itself.
+///
+/// # Errors
+/// As [`wanted`].
+pub fn of_system(
+    target: &Target,
+    kubernetes: VersionRequest,
+    catalog: &Catalog,
+    mirrors: &Mirrors,
+    previous: Option<&Lock>,
+) -> Result<Plan, ResolveError> {
+    let mut plan = Plan::default();
+    plan.add(target, [].iter(), kubernetes, catalog, mirrors, previous)?;
+    Ok(plan)
+}
+
+impl Plan {
+    /// The repositories of a system, and `further` ones, if they are not there yet.
+    fn add<'a>(
+        &mut self,
+        target: &Target,
+        further: impl Iterator<Item = &'a String>,
+        kubernetes: VersionRequest,
+        catalog: &'a Catalog,
+        mirrors: &Mirrors,
+        previous: Option<&Lock>,
+    ) -> Result<(), ResolveError> {
+        let system = system(catalog, target)?;
+        let vars = catalog.vars(target, kubernetes);
+        for name in system.sources(target.arch).iter().chain(further) {
+            let at = (target.clone(), name.clone());
+            if self.of.contains_key(&at) {
                 continue;
             }
             let mut keys = Vec::new();
-            for (part, wanted) in parts(name, catalog, mirrors, &vars, &role.target, system.family, previous)? {
-                let key = (name.clone(), part, role.target.arch);
+            for (part, wanted) in parts(name, catalog, mirrors, &vars, target, system.family, previous)? {
+                let key = (name.clone(), part, target.arch);
                 keys.push(key.clone());
-                plan.parts.entry(key).or_insert(wanted);
+                self.parts.entry(key).or_insert(wanted);
             }
-            plan.of.insert(at, keys);
+            self.of.insert(at, keys);
         }
+        Ok(())
     }
-    Ok(plan)
 }
 
 /// The parts of one source, by name.

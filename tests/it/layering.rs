@@ -133,6 +133,10 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "image",
+        &["arch", "clock", "cluster", "digest", "exit", "lock", "node", "pack", "render", "report", "store", "target"],
+    ),
+    (
         "serve",
         &["arch", "clock", "cluster", "deliver", "digest", "exit", "input", "inspect", "node", "render", "report"],
     ),
@@ -151,6 +155,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "deliver",
             "exit",
             "fetch",
+            "image",
             "input",
             "inspect",
             "inventory",
@@ -166,6 +171,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "secrets",
             "seed",
             "store",
+            "target",
             "transfer",
         ],
     ),

@@ -150,6 +150,7 @@ fn any_lock() -> impl Strategy<Value = Lock> {
             files,
             images,
             addons: Vec::new(),
+            systems: Vec::new(),
         })
 }
 

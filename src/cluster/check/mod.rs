@@ -7,6 +7,7 @@ mod addon;
 mod address;
 mod compat;
 mod endpoint;
+mod image;
 mod limit;
 mod name;
 mod network;
@@ -105,6 +106,7 @@ impl Check<'_> {
         let addons = addon::check(self, file);
         let depots = source::depots(self, &file.depots);
         let seeding = seeding::check(self, file);
+        let image = image::check(self, file);
         let join_until = self.accept("/joinUntil", version::join_until(&file.join_until));
         let token_life = self.accept("/tokenLife", version::token_life(&file.token_life));
         Some(Cluster {
@@ -124,6 +126,7 @@ impl Check<'_> {
             addons: addons?,
             depots: depots?,
             seeding: seeding?,
+            image: image?,
             join_until: join_until?,
             token_life: token_life?,
             nodes: nodes.into_iter().collect::<Option<_>>()?,

@@ -16,7 +16,8 @@ use khimg::arch::Arch;
 use khimg::catalog::system::Base;
 use khimg::catalog::{AptLayout, AptSource, Catalog, Family, Source, System};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Seeding, Trust,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, ImageChoice, KubeProxy, Network, Role, Seeding,
+    Trust,
 };
 use khimg::kubernetes::Runtime;
 use khimg::kubernetes::releases::Releases;
@@ -96,6 +97,7 @@ impl Bench {
             sources_on: BTreeMap::new(),
             base,
             rehearsal: Vec::new(),
+            image: None,
         };
         let sources = sources.iter().map(|(name, apt)| ((*name).to_owned(), Source::Apt(apt.clone())));
         Self::of("debian-12", system, sources.collect())
@@ -218,6 +220,7 @@ fn cluster(order: &[String], trust: &BTreeMap<String, Trust>) -> Cluster {
         mirror_definitions: BTreeMap::new(),
         depots: Vec::new(),
         seeding: Seeding::default(),
+        image: ImageChoice::default(),
         trust: trust.clone(),
         components: BTreeMap::new(),
         compat: khimg::cluster::Compat::default(),

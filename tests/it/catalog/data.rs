@@ -176,14 +176,14 @@ fn keys_have_the_pinned_fingerprints() {
     }
 }
 
-/// A profile names no layer that is not there, and every layer but the seed's and the lab's own belongs to a profile.
+/// A profile names no layer that is not there, and every layer but the seed's, the lab's and the images' own belongs to a profile.
 #[test]
 fn layers_exist() {
     let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays");
     let there: BTreeSet<String> = std::fs::read_dir(&overlays)
         .expect("readable")
         .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
-        .filter(|name| !["stage0", "report", "hosting", "disk", "lab"].contains(&name.as_str()))
+        .filter(|name| !["stage0", "report", "hosting", "disk", "lab", "image"].contains(&name.as_str()))
         .collect();
     let profiles = profile::load(None, &built_in()).unwrap_or_else(|problems| panic!("{problems}"));
     let named = profiles.values().flat_map(|profile| &profile.layers).map(|part| part.name.clone()).collect();

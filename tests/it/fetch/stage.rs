@@ -48,6 +48,7 @@ fn catalog(first: &Mirror, second: &Mirror) -> Catalog {
         sources: vec!["packages".to_owned()],
         base: Base { priorities: Vec::new(), packages: Vec::new() },
         rehearsal: Vec::new(),
+        image: None,
     };
     let images = Source::Registry(RegistrySource {
         mirrors: mirrors("google_containers"),

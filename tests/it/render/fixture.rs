@@ -6,7 +6,8 @@ use crate::support::empty;
 use khimg::arch::Arch;
 use khimg::catalog::Catalog;
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Node, Role, Seeding,
+    Bootstrap, Cluster, Cni, Compat, Dns, Endpoint, EndpointMode, EtcdMode, ImageChoice, KubeProxy, Network, Node,
+    Role, Seeding,
 };
 use khimg::digest::Digest;
 use khimg::inventory::Inventory;
@@ -79,6 +80,7 @@ pub fn cluster(mode: EndpointMode, cni: Cni) -> Cluster {
         addons: Vec::new(),
         depots: vec!["http://192.168.30.2:8080/public".to_owned()],
         seeding: Seeding::default(),
+        image: ImageChoice::default(),
         join_until: jiff::SignedDuration::from_hours(24 * 30),
         token_life: jiff::SignedDuration::from_hours(24),
         nodes,

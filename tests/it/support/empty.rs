@@ -15,5 +15,6 @@ pub fn lock() -> Lock {
         files: Vec::new(),
         images: Vec::new(),
         addons: Vec::new(),
+        systems: Vec::new(),
     }
 }

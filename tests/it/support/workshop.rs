@@ -11,7 +11,7 @@ use khimg::catalog::component::Install;
 use khimg::catalog::source::{FileSource, RegistrySource};
 use khimg::catalog::{Catalog, Source};
 use khimg::cluster::{
-    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, KubeProxy, Network, Role, Seeding,
+    Bootstrap, Cluster, Cni, Dns, Endpoint, EndpointMode, EtcdMode, ImageChoice, KubeProxy, Network, Role, Seeding,
 };
 use khimg::digest::Digest;
 use khimg::fetch::{Fetched, fetch};
@@ -245,6 +245,7 @@ fn cluster() -> Cluster {
         addons: Vec::new(),
         depots: Vec::new(),
         seeding: Seeding::default(),
+        image: ImageChoice::default(),
         join_until: "720h".parse().expect("a duration"),
         token_life: "24h".parse().expect("a duration"),
         nodes: Vec::new(),

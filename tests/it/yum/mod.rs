@@ -33,6 +33,7 @@ pub fn bench(repositories: &[&str], signed: YumSigned, base: &[&str], mirrors: &
         sources_on: BTreeMap::new(),
         base: Base { priorities: Vec::new(), packages: owned(base) },
         rehearsal: Vec::new(),
+        image: None,
     };
     let source = YumSource {
         repositories: owned(repositories),
