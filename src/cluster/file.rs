@@ -66,7 +66,7 @@ pub struct ClusterFile {
     #[serde(default)]
     #[schemars(length(max = 50))]
     pub addons: Vec<AddonFile>,
-    /// URLs where nodes look for their bundles, in order; nodes with local media need none.
+    /// URLs where nodes look for their bundles, in order: of web servers, or oci://HOST/NAME; nodes with local media need none.
     #[serde(default)]
     pub depots: Vec<String>,
     /// Who hands the machines their user-data; its size is held to the platform's limit.

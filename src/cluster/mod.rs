@@ -27,6 +27,7 @@ pub use image::ImageChoice;
 pub use network::{Cni, Coredns, Dns, KubeProxy, Network};
 pub use node::{Mac, Node, Role};
 pub use seeding::{Disc, Platform, Reports, Seeding};
+use seeding::{OCI, OCI_HTTP};
 pub use uuid::Uuid;
 
 use crate::catalog::{Catalog, Packaging};
@@ -151,6 +152,13 @@ pub struct ComponentChoice {
 }
 
 impl Cluster {
+    /// Whether some depot of nodes is a repository of a registry.
+    pub fn has_registry_depot(&self) -> bool {
+        let is_registry =
+            |depot: &String| depot.split("://").next().is_some_and(|scheme| [OCI, OCI_HTTP].contains(&scheme));
+        self.depots.iter().any(is_registry)
+    }
+
     /// The base system of `node`.
     pub fn target_of<'a>(&'a self, node: &'a Node) -> &'a Target {
         node.target.as_ref().unwrap_or(&self.target)

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cloud_init::Part;
 
+/// The scheme of a depot that is a repository of a registry.
+pub(crate) const OCI: &str = "oci";
+
+/// The same without TLS.
+pub(crate) const OCI_HTTP: &str = "oci+http";
+
 /// Who hands a machine its user-data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

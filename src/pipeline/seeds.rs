@@ -77,6 +77,7 @@ fn seed_of(
     let path = format!("bundles/{}", bundle.file_name());
     let reference = BundleRef {
         bundle: DepotFile { path, sha256: bundle.sha256, size: bundle.size },
+        pieces: bundle.pieces().iter().map(|piece| (piece.sha256, piece.size)).collect(),
         program: program.depot.clone(),
     };
     Ok(Some(seed::seed(cluster, node, &reference)?))

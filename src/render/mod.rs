@@ -46,6 +46,9 @@ use tree::{Content, Entry, Mode, TargetPath, Tree};
 /// The layer that every node gets in its seed, whatever its profile: what finds and starts the bundle.
 pub const STAGE0_LAYER: &str = "stage0";
 
+/// The layer by which stage 0 asks a registry, in the seeds of a cluster that has one for a depot.
+pub const REGISTRY_LAYER: &str = "stage0-registry";
+
 /// The layer by which nodes say how far they are, in the seeds of a cluster that wants this.
 pub const REPORT_LAYER: &str = "report";
 
@@ -176,9 +179,11 @@ impl<'a> RoleStage<'a> {
         let Inputs { cluster, catalog, inventory, .. } = *inputs;
         let profile = inputs.profiles.get(&role).ok_or(RenderError::NoProfile { role })?;
         let facts = facts::facts(cluster, catalog, role, target);
-        let reports = cluster.seeding.reports.as_ref().map(|_| REPORT_LAYER);
+        let mut more = vec![STAGE0_LAYER];
+        more.extend(cluster.has_registry_depot().then_some(REGISTRY_LAYER));
+        more.extend(cluster.seeding.reports.as_ref().map(|_| REPORT_LAYER));
         let mut layers = Vec::new();
-        for name in holding(&profile.layers, &facts).into_iter().chain([STAGE0_LAYER]).chain(reports) {
+        for name in holding(&profile.layers, &facts).into_iter().chain(more) {
             let layer = inputs
                 .overlays
                 .layer(name)

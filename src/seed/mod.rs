@@ -60,6 +60,8 @@ pub struct DepotFile {
 pub struct BundleRef {
     /// The bundle of the node's role.
     pub bundle: DepotFile,
+    /// Digests and sizes in bytes of what it consists of, in order: the blobs that a registry has of it.
+    pub pieces: Vec<(Digest, u64)>,
     /// The khimg program for the node's architecture, which unpacks it: a machine need not have zstd.
     pub program: DepotFile,
 }

@@ -150,6 +150,11 @@ fn stage0_conf(cluster: &Cluster, node: &Node, bundle: &BundleRef) -> Result<Str
         let path = plain("the path", path)?;
         text.push_str(&format!("{name}='{path}'\n{name}_SHA256='{}'\n{name}_SIZE='{size}'\n", sha256.hex()));
     }
+    if cluster.has_registry_depot() {
+        let pieces: Vec<String> =
+            bundle.pieces.iter().map(|(sha256, size)| format!("{}:{size}", sha256.hex())).collect();
+        text.push_str(&format!("BUNDLE_PIECES='{}'\n", pieces.join(" ")));
+    }
     Ok(text)
 }
 

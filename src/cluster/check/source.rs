@@ -8,6 +8,7 @@ use super::{Check, Refusal};
 use crate::catalog::{Catalog, Source, Vars};
 use crate::cluster::ComponentChoice;
 use crate::cluster::file::ClusterFile;
+use crate::cluster::seeding::{OCI, OCI_HTTP};
 use crate::config::{known, listing, segment};
 
 pub(super) fn check(check: &mut Check<'_>, file: &ClusterFile) {
@@ -138,6 +139,20 @@ pub(super) fn url(text: &str, shown: &str, schemes: &[&str]) -> Result<Url, Refu
     Ok(url)
 }
 
+/// A depot: a web server's URL, or a repository of a registry, which has no tag, because nodes ask for blobs by their digests.
+fn place(text: &str) -> Result<Url, Refusal> {
+    let url = url(text, text, &["https", "http", OCI, OCI_HTTP])?;
+    if [OCI, OCI_HTTP].contains(&url.scheme()) {
+        let name = url.path().trim_matches('/');
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        if name.is_empty() || name.contains("//") || !name.chars().all(letter) || url.host_str().is_none() {
+            let help = "write oci://HOST[:PORT]/NAME, or oci+http://… for a registry without TLS; without a tag";
+            return Err(Refusal::new(format!("{text:?} is no repository of a registry"), help));
+        }
+    }
+    Ok(url)
+}
+
 /// Where nodes look for their bundles.
 pub(super) fn depots(check: &mut Check<'_>, depots: &[String]) -> Option<Vec<String>> {
     let mut good = Some(Vec::new());
@@ -153,7 +168,7 @@ pub(super) fn depots(check: &mut Check<'_>, depots: &[String]) -> Option<Vec<Str
                 "remove one of the two".to_owned(),
             );
         }
-        let url = check.accept(&pointer, url(depot, depot, &["https", "http"]));
+        let url = check.accept(&pointer, place(depot));
         good = good.zip(url).map(|(mut all, url)| {
             all.push(url.as_str().trim_end_matches('/').to_owned());
             all

@@ -200,7 +200,9 @@ const ROWS: &[Row] = &[
     bad("reports' authority is none", &[(MORE, "seed: {reports: {url: 'https://lan/', ca: mod.rs}}\n")], 11, &["mod.rs holds no certificate"]),
     bad("user-data missing", &[(MORE, "seed: {userData: [nowhere.yaml]}\n")], 11, &["cannot read", "nowhere.yaml", "relative to the cluster file"]),
     bad("user-data of no kind", &[(MORE, "seed: {userData: [mod.rs]}\n")], 11, &["first line is none that cloud-init knows", "#cloud-config"]),
-    bad("depot", &[(MORE, "depots: ['tftp://lan/']\n")], 11, &["has the scheme \"tftp\"", "https:// or http://"]),
+    bad("depot with a tag", &[(MORE, "depots: ['oci://registry.lan/khimg/demo:v1']\n")], 11, &["no repository of a registry", "without a tag"]),
+    bad("depot without a name", &[(MORE, "depots: ['oci+http://registry.lan:5000/']\n")], 11, &["no repository of a registry"]),
+    bad("depot", &[(MORE, "depots: ['tftp://lan/']\n")], 11, &["has the scheme \"tftp\"", "https://, http://"]),
 ];
 
 fn parse(text: &str) -> Result<Cluster, Problems> {

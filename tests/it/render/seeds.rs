@@ -15,7 +15,8 @@ use super::fixture::{cluster, dry_run, rendered};
 
 pub fn bundle() -> BundleRef {
     let file = |path: &str| DepotFile { path: path.to_owned(), sha256: Digest::of(path.as_bytes()), size: 1234 };
-    BundleRef { bundle: file("bundles/master-debian-12-amd64.tar.zst"), program: file("khimg-amd64") }
+    let pieces = vec![(Digest::of(b"one"), 1), (Digest::of(b"two"), 2)];
+    BundleRef { bundle: file("bundles/master-debian-12-amd64.tar.zst"), pieces, program: file("khimg-amd64") }
 }
 
 pub fn seed_of(cluster: &Cluster, rendered: &Rendered, name: &str) -> Seed {
@@ -178,6 +179,27 @@ fn only_who_is_told_to_reports() {
         assert!(seed.user_data.expose().contains("khimg-report.service"));
         assert!(token.trim().len() == 64 && proofs.insert(seed.report), "each node has its own");
     }
+}
+
+/// Only who may have to put a bundle together has to know its parts.
+#[test]
+fn a_seed_lists_the_blobs_of_a_registry() {
+    let mut cluster = cluster(EndpointMode::Stacked, Cni::Bridge);
+    let conf = |cluster: &Cluster| {
+        let seed = seed_of(cluster, &dry_run(cluster), "worker-1");
+        let script = "import base64, gzip, json, sys, yaml\nfiles = yaml.safe_load(sys.stdin)['write_files']\n\
+            text = [f['content'] for f in files if f['path'] == '/etc/khimg/stage0.conf'][0]\n\
+            json.dump(gzip.decompress(base64.b64decode(text)).decode(), sys.stdout)";
+        python("a_seed_lists", script, seed.user_data.expose())
+    };
+    let Some(plain) = conf(&cluster) else { return };
+    assert!(!plain.to_string().contains("BUNDLE_PIECES"));
+    cluster.depots.push("oci://registry.lan/khimg/demo".to_owned());
+    let listed = conf(&cluster).expect("as before");
+    let (one, two) = (Digest::of(b"one").hex(), Digest::of(b"two").hex());
+    let text = listed.as_str().expect("text");
+    assert!(text.contains(&format!("BUNDLE_PIECES='{one}:1 {two}:2'\n")), "{text}");
+    assert!(text.contains("DEPOTS='http://192.168.30.2:8080/public oci://registry.lan/khimg/demo'"), "{text}");
 }
 
 #[test]

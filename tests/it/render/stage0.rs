@@ -4,10 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use khimg::deliver::{PublicContent, PublicFile, deliver};
 use khimg::digest::Digest;
+use khimg::pack::Format;
+use khimg::report::Silent;
 use serde_json::Value;
 
+use crate::pack::full;
 use crate::support::mirror::{Fault, Mirror};
+use crate::support::registry::{LocalRegistry, Storage};
+use crate::support::sandbox::Sandbox;
+use crate::support::tokens::{Rules, TokenServer};
 
 const BUNDLE: &str = "bundles/master.tar.zst";
 const PROGRAM: &str = "khimg-amd64";
@@ -16,6 +23,8 @@ const PROGRAM: &str = "khimg-amd64";
 struct Machine {
     folder: tempfile::TempDir,
     bundle: Vec<u8>,
+    /// The blobs that a registry has of it: `DIGEST:SIZE …`.
+    pieces: String,
     program: Vec<u8>,
 }
 
@@ -30,7 +39,7 @@ impl Machine {
         let log = folder.path().join("calls");
         let program = format!("#!/bin/sh\necho \"$*\" >>{}\n{install}\n", log.display()).into_bytes();
         let bundle = (0..300_000_u32).flat_map(|n| (n % 251).to_le_bytes()).collect();
-        Self { folder, bundle, program }
+        Self { folder, bundle, pieces: String::new(), program }
     }
 
     fn state(&self) -> PathBuf {
@@ -50,6 +59,9 @@ impl Machine {
             let (digest, size) = (Digest::of(bytes).hex(), bytes.len());
             text.push_str(&format!("{name}='{path}'\n{name}_SHA256='{digest}'\n{name}_SIZE='{size}'\n"));
         }
+        if !self.pieces.is_empty() {
+            text.push_str(&format!("BUNDLE_PIECES='{}'\n", self.pieces));
+        }
         std::fs::write(&conf, text).expect("a file");
         // The script adds the usual directories to PATH; here PATH is the test's.
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("overlays/stage0/etc/khimg/stage0");
@@ -58,6 +70,11 @@ impl Machine {
         let after = after.split_once('\n').expect("a line").1;
         let script = self.folder.path().join("stage0");
         std::fs::write(&script, format!("{before}{after}")).expect("a file");
+        if !self.pieces.is_empty() {
+            let part = "overlays/stage0-registry/etc/khimg/stage0-registry";
+            let part = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+            std::fs::copy(part, self.folder.path().join("stage0-registry")).expect("the part that knows registries");
+        }
         let (program, arguments) = shell.split_first().expect("a shell");
         Command::new(program).args(arguments).arg(script).arg(&conf).env("PATH", path).output().expect("a shell")
     }
@@ -106,7 +123,8 @@ fn said(output: &Output) -> String {
 fn only(folder: &Path, loader: &str) -> Option<String> {
     let place = folder.join(format!("bin-{loader}"));
     std::fs::create_dir_all(&place).expect("a directory");
-    let tools = ["cat", "chmod", "cp", "cut", "mkdir", "mv", "rm", "rmdir", "sha256sum", "sleep", "umount", "wc", "sh"];
+    let tools =
+        ["cat", "chmod", "cp", "cut", "mkdir", "mv", "rm", "rmdir", "sed", "sha256sum", "sleep", "umount", "wc", "sh"];
     for tool in tools.iter().copied().chain([loader]) {
         let found = ["/usr/bin", "/bin"].iter().map(|d| Path::new(d).join(tool)).find(|path| path.exists())?;
         std::os::unix::fs::symlink(found, place.join(tool)).expect("a link");
@@ -271,4 +289,71 @@ fn failures_leave_a_status() {
     let before = depot.log().len();
     machine.default_run(&[&url(&depot)]);
     assert_eq!((depot.log().len(), machine.calls().len()), (before, 2));
+}
+
+/// A machine whose bundle is in a registry, as `khimg push` put it there.
+fn pushed(registry: &LocalRegistry) -> Machine {
+    let (sandbox, workshop, mut machine) = (Sandbox::new(), full(), Machine::new());
+    let bundles = workshop.pack(Format::TarZst, 2).expect("packs");
+    let program = PublicFile { path: PROGRAM, content: PublicContent::Bytes(&machine.program), origin: "a test" };
+    let dist = sandbox.path("dist");
+    let delivery = deliver(&bundles, &[], &[program], &dist, &workshop.store, &Silent).expect("delivers");
+    let (path, record) = delivery.public.files.iter().find(|(_, record)| record.pieces.len() > 2).expect("a bundle");
+    machine.bundle = std::fs::read(dist.join("public").join(path)).expect("readable");
+    let pieces = record.pieces.iter().map(|piece| format!("{}:{}", piece.sha256.hex(), piece.size));
+    machine.pieces = pieces.collect::<Vec<_>>().join(" ");
+    sandbox.khimg(["push", &format!("{}/khimg/demo:v1", registry.base())]).assert().success();
+    machine
+}
+
+fn depot(registry: &LocalRegistry) -> String {
+    format!("oci+http://{}/khimg/demo", registry.address())
+}
+
+/// From a real registry, blob by blob, by each of the three that can load; one that asks for tokens gives them to anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_is_a_depot() {
+    let storage = Storage::new();
+    let Some(registry) = LocalRegistry::open(&storage) else { return };
+    let machine = tokio::task::block_in_place(|| pushed(&registry));
+    let tokens = TokenServer::start(Rules::default()).await;
+    let guarded = LocalRegistry::start(&storage, |_| tokens.auth()).expect("as before");
+    for loader in ["curl", "wget", "python3"] {
+        for place in [&registry, &guarded] {
+            let fresh = Machine { bundle: machine.bundle.clone(), pieces: machine.pieces.clone(), ..Machine::new() };
+            // The program notes its calls in a place of its own: it is the one that was pushed.
+            let fresh = Machine { program: machine.program.clone(), ..fresh };
+            let Some(path) = only(fresh.folder.path(), loader) else { continue };
+            let output = fresh.run(&["/bin/dash"], &[&depot(place)], &path);
+            assert!(output.status.success(), "{loader}: {}", said(&output));
+            assert_eq!(fresh.status()["state"], "finished");
+            assert!(!fresh.state().join("stage0/pieces").exists());
+        }
+    }
+    let calls = machine.calls();
+    let digest = Digest::of(&machine.bundle).hex();
+    assert!(calls.len() >= 2 && calls.iter().all(|call| call.ends_with(&format!("--sha256 {digest}"))), "{calls:?}");
+    assert!(tokens.asked().iter().all(|asked| asked.scope == "repository:khimg/demo:pull" && !asked.logged_in));
+    assert!(!tokens.asked().is_empty());
+}
+
+/// A registry that has other bytes, or not all of them, installs nothing; what it has is not loaded twice.
+#[test]
+fn a_registry_that_lacks_a_blob_is_left_for_the_next_depot() {
+    let (storage, empty) = (Storage::new(), Storage::new());
+    let (Some(registry), Some(bare)) = (LocalRegistry::open(&storage), LocalRegistry::open(&empty)) else { return };
+    let machine = pushed(&registry);
+    let output = machine.default_run(&[&depot(&bare)]);
+    assert!(!output.status.success() && machine.calls().is_empty(), "{}", said(&output));
+    let output = machine.default_run(&[&depot(&bare), &depot(&registry)]);
+    machine.installed(&output);
+    // In another order they are another file.
+    let mut wrong = pushed(&registry);
+    wrong.pieces = wrong.pieces.split(' ').rev().collect::<Vec<_>>().join(" ");
+    let output = wrong.default_run(&[&depot(&registry)]);
+    assert!(
+        !output.status.success() && said(&output).contains("do not make up what the seed names"),
+        "{}",
+        said(&output)
+    );
 }
