@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use khimg::digest::Digest;
 use khimg::node::check::{self, Verdict};
+use khimg::node::data::{self, Data};
 use khimg::node::renewal;
 use khimg::node::report::report;
 use khimg::node::state::{STATE, State};
@@ -62,6 +63,13 @@ pub enum NodeCommand {
         #[command(flatten)]
         machine: Machine,
     },
+    /// Find or make the place of this machine's state
+    ///
+    /// What khimg-data.service runs at every boot of a machine that runs from an image, before any other service. The file
+    /// system labelled khimg-data is used; else one is made on the rest of the disk that the machine booted from, else on its only
+    /// disk that is proven empty. Nothing is written to a disk that holds anything else. Without a place, the state is in
+    /// memory and gone at the next boot; with khimg.data=required on the kernel's command line that is an error.
+    Data,
     /// Say what on this machine keeps Kubernetes from running
     Check,
     #[command(subcommand)]
@@ -155,6 +163,15 @@ pub fn run(command: &NodeCommand, output: &Output) -> Result<(), Failure> {
             let reporter = output.reporter();
             wait(output, async { Ok(report(&state, *once, &*reporter).await?) })?;
         }
+        NodeCommand::Data => {
+            Machine { root: None }.enter()?;
+            let data = data::data()?;
+            if output.json() {
+                output.data(&data);
+            } else {
+                output.text(&data_text(&data).join("\n"));
+            }
+        }
         NodeCommand::Token(command) => token::run(command, output)?,
         NodeCommand::Snapshot(args) => recovery::take(args, &Machine { root: None }.enter()?, output)?,
         NodeCommand::Renew { force } => {
@@ -232,5 +249,25 @@ fn status_text(report: &Report) -> String {
         lines.extend(cluster.reason.iter().map(|reason| format!("           {reason}")));
         lines.extend(cluster.hint.iter().map(|hint| format!("hint       {hint}")));
     }
+    lines.extend(report.data.iter().flat_map(data_text));
     lines.join("\n")
+}
+
+fn data_text(data: &Data) -> Vec<String> {
+    match data {
+        Data::Partition { device, seed } => {
+            let seed = seed.as_ref().map_or_else(String::new, |seed| format!("; this boot's seed is from the {seed}"));
+            vec![format!("state      on {}{seed}", device.display())]
+        }
+        Data::Memory { reason } => vec![
+            format!("state      IN MEMORY, and gone at the next boot: {reason}"),
+            format!("hint       mkfs.ext4 -L {} DEVICE, and start the machine anew", data::LABEL),
+        ],
+        Data::Failed { reason, hint } => {
+            let mut lines = vec!["state      NOWHERE: what needs it does not start".to_owned()];
+            lines.extend(reason.iter().map(|reason| format!("           {reason}")));
+            lines.extend(hint.iter().map(|hint| format!("hint       {hint}")));
+            lines
+        }
+    }
 }

@@ -20,7 +20,12 @@ pub(super) fn output(program: &str, arguments: &[&str]) -> Result<String, NodeEr
 
 /// Runs `command`. `PATH` is fixed: units of cloud-init and chroots bring strange ones.
 pub(super) fn run(command: &mut Command) -> Result<String, NodeError> {
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    run_with(command, Stdio::null())
+}
+
+/// Runs `command` with something to read.
+pub(super) fn run_with(command: &mut Command, input: Stdio) -> Result<String, NodeError> {
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8").stdin(input);
     let line = || {
         let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
         words.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned()

@@ -13,6 +13,7 @@
 pub mod call;
 pub mod check;
 mod command;
+pub mod data;
 pub mod decision;
 mod durable;
 mod error;

@@ -7,6 +7,7 @@ use std::io;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::data::{self, Data};
 use super::error::NodeError;
 use super::record::{self, Installed};
 use super::state::State;
@@ -60,6 +61,9 @@ pub struct Report {
     pub installed: Installed,
     /// How far the node is on its way into its cluster; none where it has not begun.
     pub cluster: Option<Progress>,
+    /// Where its state is, if it runs from an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
 }
 
 /// Reads what is known of a node.
@@ -74,7 +78,7 @@ pub fn read(state: &State) -> Result<Report, NodeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(NodeError::io("read", &path)(error)),
     };
-    Ok(Report { last, installed: Installed::read(state)?, cluster: Progress::read(state)? })
+    Ok(Report { last, installed: Installed::read(state)?, cluster: Progress::read(state)?, data: data::read() })
 }
 
 /// Tells the progress of one command, on disk and to the reporter.
