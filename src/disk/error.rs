@@ -44,12 +44,6 @@ pub enum DiskError {
         /// The command line.
         text: String,
     },
-    /// A package of the boot loader is missing.
-    #[error("the boot loader's package {package} is not there")]
-    NoPackage {
-        /// Its name.
-        package: &'static str,
-    },
     /// A file of the boot loader has not the form that it should have.
     #[error("{file} is not a part of GRUB that khimg knows: {reason}")]
     Loader {
@@ -58,11 +52,9 @@ pub enum DiskError {
         /// What is wrong.
         reason: String,
     },
-    /// A program failed.
-    #[error("{program} failed: {said}")]
-    Program {
-        /// Its name.
-        program: &'static str,
+    /// GRUB for BIOS could not be put together.
+    #[error("grub-mkimage failed: {said}")]
+    Maker {
         /// The end of what it said.
         said: String,
     },
@@ -88,16 +80,13 @@ impl Explain for DiskError {
             Self::TooLarge { .. } => Exit::Unsupported,
             Self::CommandLine { .. } => Exit::BadInput,
             Self::Changed { .. } | Self::Loader { .. } => Exit::Verification,
-            Self::NoPackage { .. } | Self::Program { .. } | Self::Table { .. } => Exit::Unexpected,
+            Self::Maker { .. } | Self::Table { .. } => Exit::Unexpected,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::TooLarge { .. } => Some("make the initrd smaller: fewer firmware packages or modules".to_owned()),
-            Self::Program { program: program @ "dpkg-deb", .. } => {
-                Some(format!("disk images are made on Debian or with its {program} installed"))
-            }
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! The boot loader, out of Debian's packages: shim and GRUB as Debian signs them for UEFI, and GRUB for BIOS.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::error::DiskError;
@@ -19,10 +19,6 @@ const MODULES: [&str; 6] = ["biosdisk", "part_gpt", "fat", "normal", "configfile
 /// built into Debian's signed GRUB, so that both read the same file.
 const PREFIX: &str = "(,gpt2)/EFI/debian";
 
-/// The package of `grub-mkimage`, and those of the libraries that it is linked with.
-const MAKER: [&str; 7] =
-    ["grub-common", "libc6", "libdevmapper1.02.1", "liblzma5", "libpcre2-8-0", "libselinux1", "libudev1"];
-
 /// What starts a kernel from a disk.
 #[derive(Debug, Clone)]
 pub struct Loader {
@@ -33,29 +29,15 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// The names of the Debian packages that [`Self::of`] needs.
-    pub fn packages(arch: Arch) -> Vec<&'static str> {
-        match arch {
-            Arch::Amd64 => [&["grub-efi-amd64-signed", "grub-pc-bin", "shim-signed"][..], &MAKER].concat(),
-            Arch::Arm64 => vec!["grub-efi-arm64-signed", "shim-signed"],
-        }
-    }
-
-    /// Takes the boot loader out of `packages`: verified `.deb` files by name, those of [`Self::packages`] among them. `scratch` is an
-    /// empty directory, in which they are unpacked.
-    ///
-    /// GRUB for BIOS is put together by the `grub-mkimage` of these very packages, which runs with their own C library: what is
-    /// installed on this machine does not matter. Its output depends on nothing else.
+    /// Takes the boot loader out of `unpacked`: the files of the packages `shim-signed` and `grub-efi-<arch>-signed`, and for amd64
+    /// `grub-pc-bin`, at their places. `maker` starts the `grub-mkimage` of the same GRUB, which puts GRUB for BIOS together. Its output
+    /// depends on nothing but its input.
     ///
     /// # Errors
-    /// A missing package, one without the files of a boot loader, a program that fails.
-    pub fn of(arch: Arch, packages: &BTreeMap<String, PathBuf>, scratch: &Path) -> Result<Self, DiskError> {
-        for package in Self::packages(arch) {
-            let deb = packages.get(package).ok_or(DiskError::NoPackage { package })?;
-            run("dpkg-deb", Command::new("dpkg-deb").arg("--extract").arg(deb).arg(scratch))?;
-        }
+    /// A file of the boot loader that is not there, a `grub-mkimage` that fails.
+    pub fn of(arch: Arch, unpacked: &Path, maker: Command) -> Result<Self, DiskError> {
         let part = |path: &str| {
-            let path = scratch.join(path);
+            let path = unpacked.join(path);
             input::read(&path, MAX_PART).map_err(DiskError::io("read", &path))
         };
         let files = match arch {
@@ -69,35 +51,24 @@ impl Loader {
             ],
         };
         let bios = match arch {
-            Arch::Amd64 => Some((part("usr/lib/grub/i386-pc/boot.img")?, core_image(scratch)?)),
+            Arch::Amd64 => Some((part("usr/lib/grub/i386-pc/boot.img")?, core_image(unpacked, maker)?)),
             Arch::Arm64 => None,
         };
         Ok(Self { files: files.into(), bios })
     }
 }
 
-/// The core image for BIOS, as the packages' own `grub-mkimage` makes it.
-fn core_image(unpacked: &Path) -> Result<Vec<u8>, DiskError> {
+/// The core image for BIOS.
+fn core_image(unpacked: &Path, mut maker: Command) -> Result<Vec<u8>, DiskError> {
     let out = unpacked.join("core.img");
-    let libraries: Vec<String> = ["lib", "usr/lib"]
-        .into_iter()
-        .map(|below| unpacked.join(below).join("x86_64-linux-gnu").display().to_string())
-        .collect();
-    let mut command = Command::new(unpacked.join("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(libraries.join(":")).arg(unpacked.join("usr/bin/grub-mkimage"));
-    command.args(["--format=i386-pc", "--prefix", PREFIX, "--directory"]).arg(unpacked.join("usr/lib/grub/i386-pc"));
-    command.arg("--output").arg(&out).args(MODULES);
-    run("grub-mkimage", &mut command)?;
-    input::read(&out, MAX_PART).map_err(DiskError::io("read", &out))
-}
-
-fn run(program: &'static str, command: &mut Command) -> Result<(), DiskError> {
-    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-    let failed = |said: String| DiskError::Program { program, said };
-    let ended = command.output().map_err(|error| failed(format!("it did not start: {error}")))?;
-    if ended.status.success() {
-        return Ok(());
+    maker.args(["--format=i386-pc", "--prefix", PREFIX, "--directory"]).arg(unpacked.join("usr/lib/grub/i386-pc"));
+    maker.arg("--output").arg(&out).args(MODULES);
+    maker.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    let failed = |said: String| DiskError::Maker { said };
+    let ended = maker.output().map_err(|error| failed(format!("it did not start: {error}")))?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        return Err(failed(said.trim().lines().last().unwrap_or("it said nothing").to_owned()));
     }
-    let said = String::from_utf8_lossy(&ended.stderr);
-    Err(failed(said.trim().lines().last().unwrap_or("it said nothing").to_owned()))
+    input::read(&out, MAX_PART).map_err(DiskError::io("read", &out))
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,27 +16,48 @@ use crate::support::machine;
 /// Debian's boot loader for UEFI in virtual machines.
 const FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 
-/// The boot loader's packages, kept for a day: the archive moves on.
-fn packages() -> BTreeMap<String, PathBuf> {
-    static PACKAGES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    PACKAGES.get_or_init(download).clone()
+/// The packages of the boot loader, of `grub-mkimage` and of the libraries that it is linked with.
+const PACKAGES: [&str; 10] = [
+    "grub-common",
+    "grub-efi-amd64-signed",
+    "grub-pc-bin",
+    "libc6",
+    "libdevmapper1.02.1",
+    "liblzma5",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libudev1",
+    "shim-signed",
+];
+
+/// They, kept for a day: the archive moves on.
+fn packages() -> &'static Path {
+    static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
+    PACKAGES.get_or_init(download)
 }
 
-fn download() -> BTreeMap<String, PathBuf> {
-    let names = Loader::packages(Arch::Amd64);
+fn download() -> PathBuf {
     let kept = cache().join("boot-loader");
     if !fresh(&kept) {
         let half = TempDir::new_in(cache()).expect("a directory");
-        run(Command::new("apt-get").args(["-qq", "download"]).args(&names).current_dir(half.path()));
+        run(Command::new("apt-get").args(["-qq", "download"]).args(PACKAGES).current_dir(half.path()));
         if kept.exists() {
             fs::remove_dir_all(&kept).expect("removed");
         }
         fs::rename(half.keep(), &kept).expect("renamed");
     }
-    let files = fs::read_dir(&kept).expect("readable").map(|entry| entry.expect("readable").path());
-    let name =
-        |path: &Path| path.file_name().and_then(|name| name.to_str()?.split_once('_')).map(|(name, _)| name.to_owned());
-    files.map(|path| (name(&path).expect("a package"), path)).collect()
+    kept
+}
+
+/// Unpacks them into `place`, and gives the program that puts GRUB together, with their own libraries.
+fn unpack(place: &Path) -> Command {
+    for package in fs::read_dir(packages()).expect("readable") {
+        run(Command::new("dpkg-deb").arg("--extract").arg(package.expect("readable").path()).arg(place));
+    }
+    let mut maker = Command::new(place.join("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
+    let libraries = ["lib", "usr/lib"].map(|below| place.join(below).join("x86_64-linux-gnu").display().to_string());
+    maker.arg("--library-path").arg(libraries.join(":")).arg(place.join("usr/bin/grub-mkimage"));
+    maker
 }
 
 fn piece(path: PathBuf) -> Piece {
@@ -60,7 +80,7 @@ impl Workshop {
         let folder = tempfile::tempdir().expect("a directory");
         let scratch = folder.path().join("scratch");
         fs::create_dir(&scratch).expect("a directory");
-        let loader = Loader::of(Arch::Amd64, &packages(), &scratch).expect("a boot loader");
+        let loader = Loader::of(Arch::Amd64, &scratch, unpack(&scratch)).expect("a boot loader");
         for (name, size) in [("kernel", 3_000_001), ("initrd", 5_000_000), ("root", 7_654_321_usize)] {
             let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8 ^ name.len() as u8).collect();
             fs::write(folder.path().join(name), bytes).expect("written");
@@ -177,10 +197,11 @@ fn what_cannot_be_on_a_disk_is_refused_and_nothing_is_left() {
         let error = refused(&contents);
         assert_eq!(error.exit(), Exit::Verification, "{error}");
     }
-    let mut lacking = packages();
-    lacking.remove("shim-signed");
-    let error = Loader::of(Arch::Amd64, &lacking, &workshop.path("scratch")).expect_err("a package is missing");
-    assert!(matches!(error, DiskError::NoPackage { package: "shim-signed" }), "{error}");
+    let error =
+        Loader::of(Arch::Amd64, &workshop.path("scratch"), Command::new("false")).expect_err("no GRUB for BIOS");
+    assert!(matches!(error, DiskError::Maker { .. }), "{error}");
+    let error = Loader::of(Arch::Arm64, &workshop.path("scratch"), Command::new("true")).expect_err("no such files");
+    assert_eq!(error.exit(), Exit::LocalIo);
     // What is there already stays.
     fs::write(&image, "mine").expect("written");
     assert!(disk::write(&workshop.contents(&image, ""), &workshop.loader).is_err());

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::error::DataError;
 use crate::node::command;
 
-/// The columns of lsblk (util-linux 2.38) that are read.
-const COLUMNS: &str = "PATH,TYPE,SIZE,START,RO,RM,HOTPLUG,TRAN,FSTYPE,LABEL,PARTTYPE,PARTUUID,PTTYPE,MOUNTPOINTS";
+/// The columns of lsblk (util-linux 2.38) that are read. Without `NAME` it would not tell what is on what.
+const COLUMNS: &str = "NAME,PATH,TYPE,SIZE,START,RO,RM,HOTPLUG,TRAN,FSTYPE,LABEL,PARTTYPE,PARTUUID,PTTYPE,MOUNTPOINTS";
 
 /// What is read at either end of a disk to prove it empty. Every signature of a file system, a table of partitions, an array, or
 /// of encryption lies there.
