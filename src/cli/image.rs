@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use khimg::arch::Arch;
+use khimg::image::Format;
 use khimg::pipeline::image::{ImageRequest, image};
 
 use super::build::{parse_program, programs};
@@ -49,13 +50,19 @@ pub struct ImageArgs {
 enum ImageFormat {
     /// Kernel, initial file system and root, for `khimg serve --boot`
     Netboot,
+    /// The same, and disk.raw: a disk with a boot loader for BIOS and UEFI, to be written to a machine's disk
+    Raw,
 }
 
 pub fn run(args: &ImageArgs, global: &Global, output: &Output) -> Result<(), Failure> {
     let project = args.project.open(global, output)?;
-    let ImageFormat::Netboot = args.format;
+    let format = match args.format {
+        ImageFormat::Netboot => Format::Netboot,
+        ImageFormat::Raw => Format::Raw,
+    };
     let request = ImageRequest {
         roles: args.roles.chosen().map(<[_]>::to_vec),
+        format,
         out: args.out.clone(),
         locked: args.locked,
         programs: programs(&args.programs)?,

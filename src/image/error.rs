@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
+use crate::disk::DiskError;
 use crate::exit::{Exit, Explain};
 use crate::node::NodeError;
 use crate::pack::PackError;
@@ -75,6 +76,15 @@ pub enum ImageError {
     /// The bundle cannot be read.
     #[error(transparent)]
     Bundle(#[from] PackError),
+    /// The disk cannot be made.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A file of the image that should have been made before.
+    #[error("the image has no {name}")]
+    Lost {
+        /// Its name.
+        name: String,
+    },
     /// What khimg keeps on a node is not as it should be.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -104,6 +114,8 @@ impl Explain for ImageError {
             Self::Foreign { .. } => Exit::Unsupported,
             Self::Layer { .. } | Self::Kernels { .. } | Self::Occupied { .. } => Exit::BadInput,
             Self::Damaged { .. } => Exit::Verification,
+            Self::Disk(error) => error.exit(),
+            Self::Lost { .. } => Exit::Unexpected,
             Self::Bundle(error) => error.exit(),
             Self::Node(error) => error.exit(),
             Self::NotRoot | Self::Missing { .. } | Self::Program { .. } | Self::Endless { .. } | Self::Io { .. } => {
@@ -127,9 +139,10 @@ impl Explain for ImageError {
             ),
             Self::Occupied { .. } => Some("name another directory with `--out`".to_owned()),
             Self::Damaged { .. } => Some("`khimg store verify`, then this again".to_owned()),
+            Self::Disk(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Node(error) => error.hint(),
-            Self::Program { .. } | Self::Endless { .. } | Self::Io { .. } => None,
+            Self::Lost { .. } | Self::Program { .. } | Self::Endless { .. } | Self::Io { .. } => None,
         }
     }
 }

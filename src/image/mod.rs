@@ -13,6 +13,7 @@ mod error;
 mod layer;
 mod output;
 mod program;
+mod raw;
 mod repository;
 mod root;
 mod squash;
@@ -41,10 +42,24 @@ pub const KERNEL: &str = "kernel";
 pub const INITRD: &str = "initrd";
 /// The root.
 pub const ROOT: &str = "root.squashfs";
+/// The other files as a disk, in [`Format::Raw`].
+pub const DISK: &str = "disk.raw";
 /// The kernel's command line for network boot, in which `{files}` and `{seed}` become URLs.
 pub const CMDLINE: &str = "cmdline";
 /// The digests of the others, for `sha256sum -c`.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// What every kernel is told. The console of servers is often the serial one; what is named last is where services write.
+const WORDS: &str = "boot=khimg panic=60 console=tty0 console=ttyS0,115200n8";
+
+/// What is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// What `khimg serve` boots machines with.
+    Netboot,
+    /// The same, and a disk with it.
+    Raw,
+}
 
 /// What an image is made of.
 pub struct Materials<'a> {
@@ -104,7 +119,12 @@ pub fn check(archs: impl Iterator<Item = Arch>) -> Result<(), ImageError> {
 ///
 /// # Errors
 /// What was fetched was damaged since; mmdebstrap or a maintainer script fails; the disk is full.
-pub fn image(materials: &Materials<'_>, out: &Path, reporter: &dyn Reporter) -> Result<Image, ImageError> {
+pub fn image(
+    materials: &Materials<'_>,
+    format: Format,
+    out: &Path,
+    reporter: &dyn Reporter,
+) -> Result<Image, ImageError> {
     let (role, target) = (materials.bundle.role(), materials.bundle.target().clone());
     let name = format!("{role}-{}", target.arch);
     let staging = output::Staging::begin(out, &name)?;
@@ -130,19 +150,23 @@ pub fn image(materials: &Materials<'_>, out: &Path, reporter: &dyn Reporter) -> 
     let squashed = staging.part(ROOT)?;
     let cmdline = staging.text(CMDLINE, &cmdline(&squashed))?;
     let files = [(KERNEL, kernel), (INITRD, initrd), (ROOT, squashed), (CMDLINE, cmdline)];
-    let files: BTreeMap<String, Part> = files.map(|(name, part)| (name.to_owned(), part)).into();
+    let mut files: BTreeMap<String, Part> = files.map(|(name, part)| (name.to_owned(), part)).into();
+    if format == Format::Raw {
+        let _at = step("write the disk of");
+        let disk = raw::write(&staging, &tools.with(&root.path), &files)?;
+        files.insert(DISK.to_owned(), disk);
+    }
     let sums: String = files.iter().map(|(name, part)| format!("{}  {name}\n", part.sha256.hex())).collect();
     staging.text(SUMS, &sums)?;
     let directory = staging.commit()?;
     Ok(Image { role, target, bundle: materials.bundle.sha256, directory, files })
 }
 
-/// iPXE knows which network card it booted from, and fills that in. The console of servers is often the serial one; what is named
-/// last is where services write.
+/// iPXE knows which network card it booted from, and fills that in.
 fn cmdline(root: &Part) -> String {
     format!(
-        "boot=khimg khimg.root={{files}}/{ROOT} khimg.sha256={} khimg.size={} khimg.seed={{seed}}/ \
-         BOOTIF=01-${{netX/mac:hexhyp}} panic=60 console=tty0 console=ttyS0,115200n8\n",
+        "{WORDS} khimg.root={{files}}/{ROOT} khimg.sha256={} khimg.size={} khimg.seed={{seed}}/ \
+         BOOTIF=01-${{netX/mac:hexhyp}}\n",
         root.sha256.hex(),
         root.size
     )

@@ -41,6 +41,16 @@ impl Tools {
 }
 
 impl Equipped<'_> {
+    /// Where they are unpacked.
+    pub(super) fn place(&self) -> &Path {
+        &self.tools.path
+    }
+
+    /// What they run on.
+    pub(super) fn arch(&self) -> Arch {
+        self.tools.arch
+    }
+
     /// A command that runs the tool at this path. The root's own dynamic linker starts it (ld.so(8)).
     pub(super) fn command(&self, tool: &str) -> Command {
         let (linker, triplet) = match self.tools.arch {

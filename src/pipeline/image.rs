@@ -23,6 +23,8 @@ use crate::target::Target;
 pub struct ImageRequest {
     /// Only of these roles.
     pub roles: Option<Vec<Role>>,
+    /// What is made of each.
+    pub format: image::Format,
     /// Where they go.
     pub out: PathBuf,
     /// Refuse to change the lock.
@@ -70,7 +72,7 @@ pub async fn image(project: &Project, request: &ImageRequest) -> Result<Vec<Imag
             let system = system.map(|system| found(&lock, system)).transpose()?;
             let Some(system) = system else { continue };
             let materials = materials(project, &lock, system, &fetched, bundle, &program.blob)?;
-            images.push(image::image(&materials, &request.out, reporter)?);
+            images.push(image::image(&materials, request.format, &request.out, reporter)?);
         }
         Ok(images)
     })

@@ -134,7 +134,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "image",
-        &["arch", "clock", "cluster", "digest", "exit", "lock", "node", "pack", "render", "report", "store", "target"],
+        &[
+            "arch", "clock", "cluster", "digest", "disk", "exit", "lock", "node", "pack", "render", "report", "store",
+            "target",
+        ],
     ),
     (
         "serve",

@@ -3,6 +3,7 @@
 mod agreement;
 mod availability;
 mod client;
+mod disks;
 mod formed;
 mod forms;
 mod late;

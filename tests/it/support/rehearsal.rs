@@ -29,7 +29,7 @@ pub struct Rehearsal {
 }
 
 /// Where the tests keep what is worth keeping.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let cache =
         std::env::var_os("KHIMG_LAB_CACHE").map_or_else(|| PathBuf::from("/var/cache/khimg-lab"), PathBuf::from);
     std::fs::create_dir_all(&cache).expect("a cache directory");
