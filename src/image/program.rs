@@ -27,7 +27,7 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const MINUTES: u64 = 60;
 
 /// How often a running program is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How much of what a program says is kept, in bytes, and how much of that an error repeats, in characters and lines.
 const KEPT: usize = 64 << 10;
