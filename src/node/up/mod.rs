@@ -23,6 +23,7 @@ mod master;
 mod member;
 mod membership;
 mod observe;
+mod pods;
 mod prepare;
 pub(super) mod program;
 pub mod progress;
