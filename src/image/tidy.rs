@@ -1,8 +1,9 @@
 //! Out of a root goes what time, chance and this machine left in it: what would differ between two of the same, and what two machines
 //! must not have in common.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::error::ImageError;
@@ -74,7 +75,9 @@ pub(super) fn tidy(root: &Path, bundle: &Bundle) -> Result<(), ImageError> {
     }
     // Empty, so that systemd makes one at boot and does not take it for the first boot ever (machine-id(5)).
     let machine_id = root.join("etc/machine-id");
-    fs::write(&machine_id, "").map_err(ImageError::io("write", &machine_id))?;
+    let emptied =
+        fs::write(&machine_id, "").and_then(|()| fs::set_permissions(&machine_id, Permissions::from_mode(0o444)));
+    emptied.map_err(ImageError::io("write", &machine_id))?;
     // Python writes them when it likes to, with times in them.
     for entry in walkdir::WalkDir::new(root.join("usr")).into_iter().filter_map(Result::ok) {
         if entry.file_type().is_dir() && entry.file_name() == "__pycache__" {

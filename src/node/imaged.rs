@@ -1,6 +1,5 @@
 //! A bundle that was installed in the root of an image: what it leaves there for the machines that boot it.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -34,7 +33,7 @@ pub fn settle(root: &Path, sha256: &Digest) -> Result<(), NodeError> {
     record.write(&state)?;
     let packages = state.bundle(sha256).join(PACKAGES);
     durable::remove(&packages)?;
-    fs::create_dir(&packages).map_err(NodeError::io("make directory", &packages))?;
+    durable::directory(&packages)?;
     for passing in [state.status(), state.scratch(), place.join("lock")] {
         durable::remove(&passing)?;
     }
