@@ -6,6 +6,7 @@ mod client;
 mod disks;
 mod formed;
 mod forms;
+mod image;
 mod late;
 mod machines;
 mod partitions;

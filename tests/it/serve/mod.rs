@@ -7,7 +7,7 @@ mod machines;
 mod netboot;
 mod reports;
 mod seeds;
-mod wire;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
