@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::exit::{Exit, Explain};
@@ -151,6 +151,18 @@ pub(super) struct Body<'a> {
     pub(super) json: &'a Value,
 }
 
+/// A client that speaks to the address that it is given and to nobody else: no proxy, no redirection, nothing asked twice.
+pub(super) fn direct() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("khimg/", env!("CARGO_PKG_VERSION")))
+        // etcd 3.4 offers HTTP/2 at the address where members ask each other, and does not speak it there.
+        .http1_only()
+        .no_proxy()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+}
+
 /// A client with the cluster's credentials. Keeps connections.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -160,15 +172,8 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn new(credentials: &Credentials) -> Result<Self, CallError> {
         let built = || {
-            let builder = Client::builder()
-                .user_agent(concat!("khimg/", env!("CARGO_PKG_VERSION")))
+            let builder = direct()
                 .https_only(true)
-                // etcd 3.4 offers HTTP/2 at the address where members ask each other, and does not speak it there.
-                .http1_only()
-                .no_proxy()
-                .referer(false)
-                .retry(reqwest::retry::never())
-                .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT)
                 .read_timeout(SILENCE)
                 .tls_certs_only(reqwest::Certificate::from_pem_bundle(&credentials.ca)?);

@@ -10,7 +10,7 @@ use rand::RngExt;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Url};
 
-use super::call::{CallError, refused, silent};
+use super::call::{CallError, direct, refused, silent};
 use super::error::NodeError;
 use super::state::State;
 use super::told::{Condition, Told, told};
@@ -117,15 +117,7 @@ impl Listener {
         token.set_sensitive(true);
         let ca = setting(REPORT_CA_PATH)?;
         let built = || {
-            let builder = Client::builder()
-                .user_agent(concat!("khimg/", env!("CARGO_PKG_VERSION")))
-                .http1_only()
-                .no_proxy()
-                .referer(false)
-                .retry(reqwest::retry::never())
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT)
-                .timeout(PATIENCE);
+            let builder = direct().connect_timeout(CONNECT).timeout(PATIENCE);
             match &ca {
                 Some(ca) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(ca)?).build(),
                 // A machine that needs no authorities may have none, which is no reason to say nothing.
