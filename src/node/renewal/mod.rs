@@ -43,8 +43,9 @@ const URGENT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long a pod may take to come up again.
 const RESTART: Duration = Duration::from_secs(300);
 
-/// What is started anew, in this order: the API server needs its etcd, the others need the API server.
-const PODS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+/// What is started anew, in this order: the API server needs its etcd, the others need the API server. Those two may be away at
+/// once: other masters have them, too, and a kubelet takes a minute to tell of a static pod.
+const ROUNDS: [&[&str]; 3] = [&["etcd"], &["kube-apiserver"], &["kube-controller-manager", "kube-scheduler"]];
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,11 +101,15 @@ pub async fn renew(state: &State, force: bool, reporter: &dyn Reporter) -> Resul
     stage::place()?;
     // With the new certificate.
     let kube = Kubeconfig::read(Path::new(ADMIN))?.connect()?;
-    for pod in pods(&node) {
-        if manifest::mark(&manifest_of(pod), &stamp)? {
-            note(format!("starting {pod} anew"));
+    for pods in rounds(&node) {
+        for pod in pods {
+            if manifest::mark(&manifest_of(pod), &stamp)? {
+                note(format!("starting {pod} anew"));
+            }
         }
-        wait(&kube, &node, pod, &stamp).await?;
+        for pod in pods {
+            wait(&kube, &node, pod, &stamp).await?;
+        }
     }
     durable::remove(&pending_path(state))?;
     if let Some(turn) = turn {
@@ -127,7 +132,7 @@ pub(super) async fn replace(state: &State, node: &NodeFile, version: KubernetesV
     let _alone = state.lock_renewal()?;
     let stamp = begin(state, node, version, now).await?;
     stage::place()?;
-    for pod in pods(node).filter(|pod| manifest_of(pod).exists()) {
+    for pod in rounds(node).flatten().filter(|pod| manifest_of(pod).exists()) {
         manifest::mark(&manifest_of(pod), &stamp)?;
     }
     durable::remove(&pending_path(state))?;
@@ -157,10 +162,10 @@ async fn begin(
     Ok(stamp)
 }
 
-/// What runs on this master as a static pod.
-fn pods(node: &NodeFile) -> impl Iterator<Item = &'static str> {
+/// What runs on this master as static pods.
+fn rounds(node: &NodeFile) -> impl Iterator<Item = &'static [&'static str]> {
     let has_etcd = node.etcd == EtcdMode::Stacked;
-    PODS.into_iter().filter(move |pod| has_etcd || *pod != "etcd")
+    ROUNDS.into_iter().filter(move |pods| has_etcd || !pods.contains(&"etcd"))
 }
 
 fn manifest_of(pod: &str) -> PathBuf {
