@@ -248,6 +248,7 @@ fn status_text(report: &Report) -> String {
         lines.extend(cluster.waiting_for.iter().map(|what| format!("           waits for {what}")));
         lines.extend(cluster.reason.iter().map(|reason| format!("           {reason}")));
         lines.extend(cluster.hint.iter().map(|hint| format!("hint       {hint}")));
+        lines.extend(cluster.warnings.iter().map(|warning| format!("warning    {warning}")));
     }
     lines.extend(report.data.iter().flat_map(data_text));
     lines.join("\n")

@@ -104,6 +104,7 @@ fn arguments_are_a_map_and_then_a_list() {
             assert_eq!(etcd["initial-cluster-state"], "new");
             assert!(init[1].get("encryptionAlgorithm").is_none());
         }
+        assert_eq!(init[1]["featureGates"]["PublicKeysECDSA"] == true, (19..31).contains(&minor), "1.{minor}");
         assert_eq!(init[1]["dns"].get("type").is_some(), minor < 22, "1.{minor}");
         assert_eq!(init[0].get("timeouts").is_some(), minor >= 31, "1.{minor}");
         assert_eq!(init[0]["nodeRegistration"].get("imagePullPolicy").is_some(), minor >= 22, "1.{minor}");
@@ -243,4 +244,10 @@ fn addresses_and_durations() {
     assert_eq!(nth_address("10.96.0.0/12".parse().expect("a subnet"), 10).to_string(), "10.96.0.10");
     assert_eq!(nth_address("fd00::/108".parse().expect("a subnet"), 10).to_string(), "fd00::a");
     assert_eq!(go_duration(jiff::SignedDuration::from_secs(90_061)), "25h1m1s");
+}
+
+#[test]
+fn many_nodes_do_not_ask_more_often() {
+    let all = [1, 50, 99, 100, 249, 250, 5000].map(super::status_seconds);
+    assert_eq!(all, [2, 2, 3, 4, 9, 10, 10]);
 }

@@ -106,6 +106,9 @@ pub struct ClusterConfiguration {
     /// Kind of kubeadm's own keys, from v1beta4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption_algorithm: Option<&'static str>,
+    /// What is off by default and is to be on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub feature_gates: BTreeMap<&'static str, bool>,
     /// Pod and service networks.
     pub networking: Networking,
     /// The API server.
@@ -311,6 +314,10 @@ pub struct KubeletConfiguration {
     /// 100 turns the kubelet's clean-up of images off: a node without a registry could not fetch them again.
     #[serde(rename = "imageGCHighThresholdPercent")]
     pub image_gc_high_threshold_percent: u8,
+    /// How often the kubelet looks how its node is. What it says first of a node that has just started is that it does not know.
+    pub node_status_update_frequency: String,
+    /// How often it writes that down although nothing has changed: without this, as often as it looks. This is the default.
+    pub node_status_report_frequency: &'static str,
 }
 
 /// kube-proxy's configuration (`kubeproxy.config.k8s.io/v1alpha1`), as far as khimg sets it.

@@ -92,6 +92,12 @@ impl CgroupDriver {
     }
 }
 
+/// The feature gate by which kubeadm makes keys on the curve P-256 instead of RSA's, before it has a setting for that
+/// ([`KubeadmApi::has_encryption_algorithm`]; k/k#86953, 1.19).
+pub fn ecdsa_gate(version: KubernetesVersion) -> Option<&'static str> {
+    (version.minor >= 19 && !kubeadm_api(version).has_encryption_algorithm()).then_some("PublicKeysECDSA")
+}
+
 /// The kubeadm configuration that this version prefers: v1beta1 from 1.13, v1beta2 from 1.15, v1beta3 from 1.22,
 /// v1beta4 from 1.31 (k/kubeadm#1296, k/kubeadm#2286, k/k#101129, k/k#125029).
 pub fn kubeadm_api(version: KubernetesVersion) -> KubeadmApi {
@@ -192,9 +198,15 @@ pub fn has_cluster_status(version: KubernetesVersion) -> bool {
     version.minor < 22
 }
 
-/// Whether kubeadm has a phase that lets a control plane's kubelet renew its own certificate (k/k#84118, 1.17).
-pub fn has_kubelet_finalize(version: KubernetesVersion) -> bool {
+/// Whether a node is not ready before its kubelet has told the API what drivers for storage it has: with the feature gate
+/// `CSIMigration`, beta from 1.17 (k/k pkg/volume/csi/csi_plugin.go; k/website, feature-gates-removed).
+pub fn kubelet_waits_for_storage(version: KubernetesVersion) -> bool {
     version.minor >= 17
+}
+
+/// Whether kubeadm's etcd pod asks for room on the node's disk (from 1.20, k/k#94479, until 1.22, k/k#102673).
+pub fn etcd_asks_for_disk(version: KubernetesVersion) -> bool {
+    matches!(version.minor, 20 | 21)
 }
 
 /// Whether CoreDNS' own `forward` limits what is open, and `health` waits before it stops: in kubeadm's Corefile from 1.19 on

@@ -29,6 +29,7 @@ pub mod record;
 pub mod recovery;
 pub mod renewal;
 pub mod report;
+mod rotation;
 pub mod snapshot;
 pub mod state;
 pub mod status;

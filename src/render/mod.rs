@@ -52,6 +52,17 @@ pub const REGISTRY_LAYER: &str = "stage0-registry";
 /// The layer by which nodes say how far they are, in the seeds of a cluster that wants this.
 pub const REPORT_LAYER: &str = "report";
 
+/// Where a master has the manifests that a new cluster gets, in the order of their names.
+pub const MANIFESTS: &str = "/etc/khimg/manifests";
+
+/// How the names of the user's begin: after khimg's own.
+const ADDON: &str = "50-";
+
+/// Whether a file of [`MANIFESTS`] is the user's own, and not part of what makes a cluster.
+pub fn is_addon(name: &str) -> bool {
+    name.starts_with(ADDON)
+}
+
 /// The layer of the user's manifests; there is no overlay of this name.
 const ADDONS_LAYER: &str = "addons";
 
@@ -241,7 +252,7 @@ impl<'a> RoleStage<'a> {
         for (index, addon) in self.inputs.cluster.addons.iter().enumerate() {
             let missing = || RenderError::NoAddon { name: addon.name.clone() };
             let bytes = self.inputs.addons.get(&addon.name).cloned().ok_or_else(missing)?;
-            let path = TargetPath::from_str(&format!("/etc/khimg/manifests/50-{index:02}-{}.yaml", addon.name))?;
+            let path = TargetPath::from_str(&format!("{MANIFESTS}/{ADDON}{index:02}-{}.yaml", addon.name))?;
             let origin = format!("the addon {}", addon.name);
             tree.0.insert(path, Entry { mode: Mode::Plain, content: Content::Bytes(bytes), origin });
         }

@@ -20,6 +20,7 @@ use crate::kubernetes::quirks;
 use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::node::kubeconfig::KUBELET;
+use crate::node::rotation;
 use crate::node::up::disk::KUBELET_CERTIFICATE;
 use crate::node::up::{about, program};
 use crate::render::{INIT_PATH, NodeFile};
@@ -81,15 +82,15 @@ pub(super) fn place() -> Result<(), NodeError> {
     places.iter().try_for_each(|at| exchange(&new.join(at), &own.join(at)))
 }
 
-/// Gives a master's kubelet another certificate, and forgets the one that it has.
+/// Gives a master's kubelet another certificate in the place of the one that it has.
 pub(super) async fn kubelet() -> Result<(), NodeError> {
     set_up()?;
     kubeadm(&["init", "phase", "kubeconfig", "kubelet"]).await?;
     clear_config()?;
     flush(Path::new(STAGE))?;
     let name = Path::new(KUBELET).file_name().unwrap_or_default();
-    durable::rename(&staged().join(name), Path::new(KUBELET))?;
-    durable::remove(Path::new(KUBELET_CERTIFICATE))
+    rotation::let_renew(&staged().join(name), Path::new(KUBELET_CERTIFICATE))?;
+    durable::rename(&staged().join(name), Path::new(KUBELET))
 }
 
 /// A new stage with a copy of all certificates and keys, and what kubeadm has to know.

@@ -12,6 +12,7 @@
 //! first and removes the Secret then; whoever renews reads the terms again afterwards: in any order the token is gone.
 
 mod admitted;
+mod invitation;
 mod object;
 mod step;
 mod terms;
@@ -28,6 +29,7 @@ use super::kube::{Kube, Reply};
 use crate::input;
 use crate::render::{JOIN_PATH, NodeFile};
 use crate::secrets::{Secret, Token};
+pub use invitation::{invite, is_invited};
 use step::Step;
 pub use terms::Terms;
 

@@ -5,38 +5,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use tokio::process::Command;
-
 use super::marks::{Mark, Marks};
-use super::program::{phase, run};
-use super::{Node, about, configuration, disk, expired, registration, service, view};
+use super::program::phase;
+use super::{Node, about, configuration, disk, expired, registration, service, storage, view};
 use crate::clock;
-use crate::cluster::{Dns, EtcdMode};
+use crate::cluster::EtcdMode;
 use crate::kubeadm::API_PORT;
 use crate::kubernetes::KubernetesVersion;
 use crate::kubernetes::quirks;
 use crate::node::durable;
 use crate::node::error::NodeError;
-use crate::node::kube::{Kube, Reply};
+use crate::node::kube::Kube;
 use crate::node::kubeconfig::{ADMIN, KUBELET, Kubeconfig};
 use crate::node::renewal;
+use crate::node::rotation;
 use crate::render::INIT_PATH;
 
 /// Where everything of kubeadm lies.
 const KUBERNETES: &str = "/etc/kubernetes";
 
-/// Where the cluster keeps what khimg knows of it.
-pub(super) const RECORD: &str = "/api/v1/namespaces/kube-system/configmaps/khimg";
+/// What kubeadm's static pods are to have otherwise than kubeadm makes them.
+const PATCHES: &str = "/etc/khimg/static-pods";
 
 /// How long etcd may take from its manifest to its first write: the kubelet looks every 20 s, and starts it in a few.
 const START: Duration = Duration::from_secs(90);
-
-/// How long the kubelet may take to keep a certificate of its own.
-const CERTIFICATE: Duration = Duration::from_secs(60);
-
-/// How long each master leaves to the one before it for what only one has to do.
-const TURN: Duration = Duration::from_secs(20);
 
 /// How etcd starts on an empty disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,15 +45,25 @@ pub(super) struct ControlPlane<'a> {
     pub(super) version: KubernetesVersion,
 }
 
-impl ControlPlane<'_> {
+impl<'a> ControlPlane<'a> {
+    pub(super) fn of(node: &'a Node) -> Result<Self, NodeError> {
+        Ok(Self { node, version: node.version()? })
+    }
+
+    /// Where an API server says whether it is well.
+    pub(super) fn health_path(&self) -> &'static str {
+        quirks::health_path(self.version)
+    }
+
     /// Certificates and kubeconfigs, from the authorities that the seed brought.
     pub(super) async fn credentials(&self, marks: &mut Marks) -> Result<(), NodeError> {
         if marks.has(Mark::Credentials) {
             return Ok(());
         }
-        self.node.teller.working("issue certificates");
         // What comes after them is made of them.
-        marks.change(&[], &[Mark::Kubelet, Mark::Manifests, Mark::Known])?;
+        marks.change(&[], &[Mark::Server, Mark::Manifests, Mark::Known])?;
+        self.first_kubelet(marks).await?;
+        self.node.teller.working("issue certificates");
         for path in half_made()? {
             durable::remove(&path)?;
         }
@@ -76,16 +78,32 @@ impl ControlPlane<'_> {
         marks.change(&[Mark::Credentials], &[])
     }
 
+    /// The kubelet of a machine that is nobody yet: without manifests it starts nothing. Up to 1.23 a kubelet without Docker looks
+    /// for it for 5 s before it does anything else (cAdvisor, `docker.RootDir`), which pass while the rest is made.
+    pub(super) async fn first_kubelet(&self, marks: &mut Marks) -> Result<(), NodeError> {
+        if marks.has(Mark::Credentials) || marks.has(Mark::Kubelet) {
+            return Ok(());
+        }
+        self.node.teller.working("start the kubelet");
+        durable::remove(Path::new(KUBELET))?;
+        phase(&["kubeconfig", "kubelet"], Path::new(INIT_PATH)).await?;
+        rotation::let_renew(Path::new(KUBELET), Path::new(disk::KUBELET_CERTIFICATE))?;
+        durable::directory(&Path::new(KUBERNETES).join("manifests"))?;
+        flush(KUBERNETES)?;
+        self.kubelet(marks).await
+    }
+
     /// Replaces certificates that ended while the machine was off.
     pub(super) async fn refresh(&self, marks: &mut Marks) -> Result<(), NodeError> {
         let node = self.node;
+        if !marks.has(Mark::Credentials) {
+            return Ok(());
+        }
         if renewal::replace(&node.state, &node.file, self.version).await? {
             node.teller.note("replaced certificates that had ended");
         }
         if expired::is_over(clock::now()) {
             node.teller.note("replacing the kubelet's certificate, which has ended");
-            // The node is made known once more, so that its kubelet renews the new one by itself, too.
-            marks.change(&[], &[Mark::Known])?;
             renewal::kubelet(&node.state).await?;
             service::restart("kubelet.service")?;
         }
@@ -103,19 +121,45 @@ impl ControlPlane<'_> {
         service::start("kubelet.service")
     }
 
-    async fn manifests(&self, marks: &mut Marks) -> Result<(), NodeError> {
-        let names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-        if !(marks.has(Mark::Manifests) && names.iter().all(|name| manifest(name).exists())) {
+    async fn server(&self, marks: &mut Marks) -> Result<(), NodeError> {
+        let is_whole = marks.has(Mark::Manifests) || marks.has(Mark::Server);
+        if !(is_whole && manifest("kube-apiserver").exists()) {
             self.node.teller.working("start the control plane");
-            phase(&["control-plane", "all"], Path::new(INIT_PATH)).await?;
+            phase(&["control-plane", "apiserver"], Path::new(INIT_PATH)).await?;
             flush(KUBERNETES)?;
-            marks.change(&[Mark::Manifests], &[])?;
+            marks.change(&[Mark::Server], &[])?;
         }
         Ok(())
     }
 
+    /// What speaks to the API server. Beside one that is only starting it would fail, take its time from it, and be held back
+    /// by the kubelet for having failed.
+    pub(super) async fn clients(&self, marks: &mut Marks) -> Result<(), NodeError> {
+        let names = ["kube-controller-manager", "kube-scheduler"];
+        if !(marks.has(Mark::Manifests) && names.iter().all(|name| manifest(name).exists())) {
+            self.node.teller.working("start the control plane");
+            for name in ["controller-manager", "scheduler"] {
+                phase(&["control-plane", name], Path::new(INIT_PATH)).await?;
+            }
+            flush(KUBERNETES)?;
+            marks.change(&[Mark::Manifests], &[Mark::Server])?;
+        }
+        Ok(())
+    }
+
+    /// etcd's manifest. A kubelet that starts in the seconds after its node became known does not find its own disk in what the
+    /// API says of the node; it would refuse a pod that asks for room there for good, and end one that runs (k/k#99305).
+    async fn etcd_manifest(&self, config: &Path) -> Result<(), NodeError> {
+        let mut words = vec!["etcd", "local"];
+        if quirks::etcd_asks_for_disk(self.version) {
+            words.extend(["--experimental-patches", PATCHES]);
+        }
+        phase(&words, config).await
+    }
+
     /// Starts etcd on an empty disk, and gives it time to write there.
     pub(super) async fn start_etcd(&self, marks: &mut Marks, membership: &Membership) -> Result<(), NodeError> {
+        self.credentials(marks).await?;
         self.kubelet(marks).await?;
         let config = match membership {
             Membership::First => {
@@ -128,8 +172,8 @@ impl ControlPlane<'_> {
             }
         };
         self.node.teller.working("start etcd");
-        phase(&["etcd", "local"], &config).await?;
-        self.manifests(marks).await?;
+        self.etcd_manifest(&config).await?;
+        self.server(marks).await?;
         self.node.teller.waiting("start etcd", "its first write");
         let end = Instant::now() + START;
         while Instant::now() < end {
@@ -142,8 +186,7 @@ impl ControlPlane<'_> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        // A pod that the kubelet has refused once, because it did not know its own disk yet, it never tries again: the next
-        // attempt starts it anew, and then it takes the manifest for a new one.
+        // Whatever keeps it, a kubelet that starts anew takes the manifest for a new one.
         service::stop("kubelet.service")?;
         Err(NodeError::NotStarted { what: "etcd", seconds: START.as_secs() })
     }
@@ -153,55 +196,13 @@ impl ControlPlane<'_> {
         marks.change(&[], &[Mark::Asked])?;
         self.kubelet(marks).await?;
         if self.node.file.etcd == EtcdMode::Stacked && !manifest("etcd").exists() {
-            phase(&["etcd", "local"], Path::new(INIT_PATH)).await?;
+            self.etcd_manifest(Path::new(INIT_PATH)).await?;
             flush(KUBERNETES)?;
         }
-        self.manifests(marks).await
+        self.server(marks).await
     }
 
-    /// What the whole cluster needs once: its configuration, the right to join, addons, the network. All masters of a new
-    /// cluster try, one after the other, until one has done everything.
-    pub(super) async fn cluster(&self, kube: &Kube) -> Result<(), NodeError> {
-        let node = self.node;
-        let is_done = || async { Ok::<_, NodeError>(matches!(kube.get(RECORD).await?, Reply::Done(_))) };
-        let turn = Instant::now() + TURN * node.rank();
-        loop {
-            if is_done().await? {
-                return Ok(());
-            }
-            if Instant::now() >= turn {
-                break;
-            }
-            node.teller.waiting("set up the cluster", "another master, which does it first");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        node.wait_for_endpoint("set up the cluster").await;
-        node.teller.working("set up the cluster");
-        let (own, stored) = (Path::new(INIT_PATH), configuration::stored()?);
-        phase(&["upload-config", "kubeadm"], &stored).await?;
-        phase(&["upload-config", "kubelet"], &stored).await?;
-        phase(&["bootstrap-token", "--skip-token-print"], own).await?;
-        phase(&["addon", "kube-proxy"], &stored).await?;
-        if node.file.dns != Dns::None {
-            phase(&["addon", "coredns"], &stored).await?;
-        }
-        if Path::new("/etc/khimg/manifests").is_dir() {
-            let mut command = Command::new("kubectl");
-            command.args(["--kubeconfig", ADMIN, "apply", "--filename", "/etc/khimg/manifests"]);
-            run(command).await?;
-        }
-        let record = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "khimg", "namespace": "kube-system"},
-            "data": {"formedAt": clock::now().to_string(), "khimg": env!("CARGO_PKG_VERSION")},
-        });
-        // Whoever was faster has done the same.
-        kube.create("/api/v1/namespaces/kube-system/configmaps", &record).await?;
-        Ok(())
-    }
-
-    /// Makes this node known to the cluster as a control plane, and lets its kubelet renew its own certificate.
+    /// Makes this node known to the cluster as a control plane.
     pub(super) async fn known(&self, kube: &Kube, marks: &mut Marks) -> Result<(), NodeError> {
         if marks.has(Mark::Known) {
             return Ok(());
@@ -211,14 +212,7 @@ impl ControlPlane<'_> {
         self.node.teller.working("register this node");
         phase(&["mark-control-plane"], config).await?;
         registration::register(self.node, self.version, kube).await?;
-        if quirks::has_kubelet_finalize(self.version) {
-            let end = Instant::now() + CERTIFICATE;
-            while !Path::new(disk::KUBELET_CERTIFICATE).exists() && Instant::now() < end {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            phase(&["kubelet-finalize", "all"], config).await?;
-            flush(KUBERNETES)?;
-        }
+        storage::adopt(self.node, self.version, kube).await?;
         marks.change(&[Mark::Known], &[])
     }
 
@@ -234,7 +228,7 @@ pub(super) fn manifest(name: &str) -> PathBuf {
     PathBuf::from(format!("{KUBERNETES}/manifests/{name}.yaml"))
 }
 
-/// What kubeadm made, or was about to: everything but the authorities and the keys of service accounts.
+/// What kubeadm made, or was about to: everything but the kubelet's, the authorities and the keys of service accounts.
 fn half_made() -> Result<Vec<PathBuf>, NodeError> {
     let kept = ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key"];
     let mut found = Vec::new();
@@ -251,7 +245,6 @@ fn half_made() -> Result<Vec<PathBuf>, NodeError> {
     for name in ["admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf"] {
         found.push(Path::new(KUBERNETES).join(name));
     }
-    found.push(PathBuf::from(KUBELET));
     Ok(found)
 }
 

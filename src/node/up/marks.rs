@@ -20,7 +20,9 @@ pub(super) enum Mark {
     Credentials,
     /// The kubelet's configuration is complete and on disk.
     Kubelet,
-    /// So are the manifests of the control plane.
+    /// So is the manifest of the API server.
+    Server,
+    /// So are all manifests of the control plane.
     Manifests,
     /// A living etcd has been asked to take this node in, perhaps: made before asking. No etcd has run here since.
     Asked,

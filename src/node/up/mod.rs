@@ -11,12 +11,14 @@
 //! may be cut off anywhere.
 
 pub(super) mod about;
+mod addons;
 pub mod agent;
 mod configuration;
 mod control_plane;
 pub(super) mod disk;
 mod enter;
 mod expired;
+mod forming;
 mod identity;
 mod marks;
 mod master;
@@ -30,6 +32,7 @@ pub mod progress;
 mod registration;
 mod retire;
 mod service;
+mod storage;
 mod tokens;
 mod view;
 mod worker;

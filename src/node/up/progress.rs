@@ -51,6 +51,9 @@ pub struct Progress {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What somebody should act on, although the node goes on without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Since when it has been in this phase of this step.
     pub since: Timestamp,
 }
@@ -89,6 +92,7 @@ impl Teller {
             failures: 0,
             reason: Vec::new(),
             hint: None,
+            warnings: Vec::new(),
             since: clock::now(),
         };
         let teller = Self { path: path(state), reporter, now: Mutex::new(now.clone()) };
@@ -137,6 +141,7 @@ impl Teller {
             },
             reason: error.map(chain).unwrap_or_default(),
             hint: error.and_then(Explain::hint),
+            warnings: now.warnings.clone(),
             since: if is_same { now.since } else { clock::now() },
         };
         if next == *now {
@@ -147,8 +152,25 @@ impl Teller {
         if is_news {
             self.reporter.report(sentence(&now));
         }
+        self.write(&now);
+    }
+
+    /// What somebody should act on, from now on: all of it. Whoever watches hears what is new.
+    pub(super) fn warn(&self, warnings: Vec<String>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.warnings == warnings {
+            return;
+        }
+        for text in warnings.iter().filter(|text| !now.warnings.contains(text)) {
+            self.reporter.report(Event::Warning { text: text.clone() });
+        }
+        now.warnings = warnings;
+        self.write(&now);
+    }
+
+    fn write(&self, now: &Progress) {
         // A disk that is full must not keep a node out of its cluster.
-        if let Err(error) = write_json(&self.path, &*now) {
+        if let Err(error) = write_json(&self.path, now) {
             self.reporter.report(Event::Warning { text: chain(&error).join(": ") });
         }
     }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
@@ -12,17 +13,22 @@ use super::{Node, Pause, disk, expired, service};
 use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::node::kubeconfig::{KUBELET, Kubeconfig};
+use crate::node::token;
 use crate::render::JOIN_PATH;
 
 /// What an attempt that was cut off may have left behind, and kubeadm would take for whole.
 const LEFT: [&str; 4] =
     ["/etc/kubernetes/bootstrap-kubelet.conf", KUBELET, disk::KUBELET_CERTIFICATE, "/etc/kubernetes/pki/ca.crt"];
 
+/// How long the cluster's signature for the holders of this node's token may take to be there.
+const INVITATION: Duration = Duration::from_secs(20);
+
 pub(super) async fn up(node: &Arc<Node>) -> Result<(), NodeError> {
     let mut pause = Pause::default();
     loop {
         if !disk::has_data(&node.file) {
             node.wait_for_endpoint("join").await;
+            wait_for_invitation(node).await;
             node.teller.working("join");
             if let Err(error) = join().await {
                 node.teller.failed("join", &error);
@@ -47,6 +53,20 @@ pub(super) async fn up(node: &Arc<Node>) -> Result<(), NodeError> {
             Err(error) => node.teller.failed("start the kubelet", &error),
         }
         pause.retry().await;
+    }
+}
+
+/// Waits until the cluster offers a way in to holders of this node's token, as it does a moment after its API answers first:
+/// kubeadm looks for it only every five seconds. If that does not come, kubeadm says why.
+async fn wait_for_invitation(node: &Node) {
+    let (Ok(endpoint), Ok(token)) = (node.endpoint(), token::of_this_node()) else { return };
+    let (end, mut pause) = (Instant::now() + INVITATION, Pause::default());
+    while Instant::now() < end {
+        if token::is_invited(&endpoint, &token).await.unwrap_or(false) {
+            return;
+        }
+        node.teller.waiting("join", "the cluster to offer a way in to holders of this node's token");
+        pause.look().await;
     }
 }
 

@@ -94,6 +94,8 @@ const COMPONENTS: &[(&str, &str)] = &[
     ("KubeletConfiguration", "clusterDNS[]"),
     ("KubeletConfiguration", "clusterDomain"),
     ("KubeletConfiguration", "imageGCHighThresholdPercent"),
+    ("KubeletConfiguration", "nodeStatusUpdateFrequency"),
+    ("KubeletConfiguration", "nodeStatusReportFrequency"),
     ("KubeProxyConfiguration", "mode"),
     ("KubeProxyConfiguration", "clusterCIDR"),
     ("KubeProxyConfiguration", "conntrack.maxPerCore"),

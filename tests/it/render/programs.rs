@@ -252,11 +252,13 @@ fn kubeadm_forms_a_master_on_paper() {
          mkdir -p /etc/kubernetes && mount --bind /mnt/kubernetes /etc/kubernetes && \
          ip link set lo up && ip link add ens160 type bridge && ip address add 192.168.30.11/24 dev ens160 && \
          ip link set ens160 up && ip route add default via 192.168.30.1 && \
-         for phase in 'certs all' 'kubeconfig all' 'control-plane all' 'etcd local'; do \
+         for phase in 'certs all' 'kubeconfig all' 'control-plane all' \
+           'etcd local --experimental-patches {root}/etc/khimg/static-pods'; do \
            {kubeadm} init phase $phase --config {root}/etc/khimg/kubeadm-init.yaml || exit 7; done\n\
          openssl verify -CAfile /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/apiserver.crt\n\
          openssl verify -CAfile /etc/kubernetes/pki/etcd/ca.crt /etc/kubernetes/pki/etcd/server.crt\n\
          openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -ext subjectAltName\n\
+         openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -text | grep -A2 'Public Key Algorithm'\n\
          cat /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/manifests/kube-controller-manager.yaml",
         root = root.path().display(),
         kubeadm = kubeadm.display(),
@@ -273,13 +275,17 @@ fn kubeadm_forms_a_master_on_paper() {
         "etcd/server.crt: OK",
         "IP Address:192.168.30.200",
         "DNS:master-3",
+        "Public-Key: (256 bit)",
         "--initial-cluster=master-1=https://192.168.30.11:2380,master-2=https://192.168.30.12:2380,master-3=https://192.168.30.13:2380",
         "--initial-cluster-state=new",
         "image: registry.k8s.io/etcd:3.4.13-0",
         "--allocate-node-cidrs=false",
+        "memory: 100Mi",
     ] {
         assert!(said.contains(expected), "{expected} is missing in\n{said}");
     }
+    // A kubelet that has just become known would refuse the pod.
+    assert!(!said.contains("ephemeral-storage"), "{said}");
     for once in ["--initial-cluster=", "--initial-cluster-state="] {
         assert_eq!(said.matches(once).count(), 1, "kubeadm's own default stands beside ours:\n{said}");
     }

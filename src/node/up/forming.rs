@@ -1,0 +1,102 @@
+//! What a whole cluster needs once: its configuration, the right to join, addons, the network. The master whose API server is
+//! there first does it, and holds the Lease `kube-system/khimg-forming` meanwhile. The others follow, one after another, if it
+//! does not come to an end. Each step may be done twice, so nothing depends on clocks, nor on the Lease.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Node;
+use super::addons::Manifests;
+use super::configuration;
+use super::program::phase;
+use crate::clock;
+use crate::cluster::Dns;
+use crate::node::error::NodeError;
+use crate::node::kube::{Kube, Reply};
+use crate::node::token;
+use crate::render::INIT_PATH;
+
+/// Where the cluster keeps what khimg knows of it. It is there when everything was done.
+pub(super) const RECORD: &str = "/api/v1/namespaces/kube-system/configmaps/khimg";
+
+/// How long each master leaves to the one before it for what only one has to do.
+pub(super) const TURN: Duration = Duration::from_secs(20);
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+const LEASE: &str = "khimg-forming";
+
+/// Returns when the cluster has all of it. `controllers` starts this master's controllers, of which a cluster that is set up needs
+/// some: those of the other masters would only take time from what comes first.
+pub(super) async fn form(
+    node: &Node,
+    kube: &Kube,
+    controllers: impl AsyncFnOnce() -> Result<(), NodeError>,
+) -> Result<(), NodeError> {
+    let begun = Instant::now();
+    loop {
+        if matches!(kube.get(RECORD).await?, Reply::Done(_)) {
+            return Ok(());
+        }
+        if is_first(node, kube).await? || begun.elapsed() >= TURN * (1 + node.rank()) {
+            break;
+        }
+        node.teller.waiting("set up the cluster", "another master, which does it first");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    controllers().await?;
+    node.wait_for_endpoint("set up the cluster").await;
+    node.teller.working("set up the cluster");
+    let (own, stored) = (Path::new(INIT_PATH), configuration::stored()?);
+    // Whoever wants to join waits for these.
+    let invitation = async {
+        phase(&["bootstrap-token", "--skip-token-print"], own).await?;
+        token::invite(kube, &token::of_this_node()?).await
+    };
+    tokio::try_join!(
+        invitation,
+        phase(&["upload-config", "kubeadm"], &stored),
+        phase(&["upload-config", "kubelet"], &stored),
+    )?;
+    phase(&["addon", "kube-proxy"], &stored).await?;
+    if node.file.dns != Dns::None {
+        phase(&["addon", "coredns"], &stored).await?;
+    }
+    let manifests = Manifests::read()?;
+    manifests.apply_required().await?;
+    let mut record = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "khimg", "namespace": "kube-system"},
+        "data": manifests.outstanding(),
+    });
+    record["data"]["formedAt"] = clock::now().to_string().into();
+    record["data"]["khimg"] = env!("CARGO_PKG_VERSION").into();
+    // Whoever was faster has done the same.
+    kube.create("/api/v1/namespaces/kube-system/configmaps", &record).await?;
+    kube.delete(&format!("{LEASES}/{LEASE}"), None).await?;
+    Ok(())
+}
+
+/// Whether this master is the first to ask, now or before it was cut off. While the namespace is still missing, nobody is.
+async fn is_first(node: &Node, kube: &Kube) -> Result<bool, NodeError> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": LEASE, "namespace": "kube-system"},
+        "spec": {"holderIdentity": node.file.name},
+    });
+    Ok(match kube.create(LEASES, &lease).await? {
+        Reply::Done(_) => true,
+        Reply::Missing => false,
+        Reply::Conflict => {
+            let held = kube.get(&format!("{LEASES}/{LEASE}")).await?.done();
+            held.as_ref().and_then(holder) == Some(node.file.name.as_str())
+        }
+    })
+}
+
+fn holder(lease: &Value) -> Option<&str> {
+    lease.pointer("/spec/holderIdentity").and_then(Value::as_str)
+}
