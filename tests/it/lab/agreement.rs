@@ -14,7 +14,11 @@ const ETCDCTL: &str = "kubectl --namespace kube-system exec etcd-$(hostname) -- 
 
 /// What makes a cluster this one: the identity that etcd gave it.
 pub fn identity(lab: &Rehearsal, master: &str) -> String {
-    let json = lab.must(master, &format!("{ETCDCTL} endpoint status --write-out json"));
+    // A kubelet that was there before its API server tells it of static pods a minute later.
+    let json = lab.until("etcd's pod answers", || {
+        let status = lab.run(master, &format!("{ETCDCTL} endpoint status --write-out json"));
+        succeeds(&status).map(|()| String::from_utf8_lossy(&status.stdout).into_owned())
+    });
     let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     read[0]["Status"]["header"]["cluster_id"].to_string()
 }

@@ -7,6 +7,7 @@ use super::agreement::{NODES, all_ready, forget_member, identity, one_cluster};
 use super::availability::survives_every_loss;
 use super::partitions::nothing_is_lost;
 use super::service::answers_on_every_node;
+use super::upkeep::{certificates_are_renewed, snapshot_becomes_the_cluster, worker_comes_back_without_a_certificate};
 use super::watch;
 use crate::support::lab::lab;
 use crate::support::rehearsal::{Rehearsal, step};
@@ -32,6 +33,12 @@ fn serves_and_survives_whatever_happens() {
     one_cluster(&lab, &cluster);
     step("a Service answers on every node", || answers_on_every_node(&lab));
     step("no node asked for anything outside", || watch::nobody_asked(&lab, &NODES));
+    step("certificates are renewed", || certificates_are_renewed(&lab, &cluster));
+    step("a worker comes back whose certificate ended while it was off", || {
+        worker_comes_back_without_a_certificate(&lab)
+    });
+    step("a snapshot becomes the cluster", || snapshot_becomes_the_cluster(&lab));
+    let cluster = identity(&lab, "master-1");
     step("the API survives every loss", || survives_every_loss(&lab));
 
     lab.kubectl("create configmap kept --from-literal=key=value");

@@ -12,4 +12,5 @@ mod machines;
 mod partitions;
 mod remains;
 mod service;
+mod upkeep;
 mod watch;
