@@ -2,6 +2,7 @@
 
 mod agreement;
 mod availability;
+mod classic;
 mod client;
 mod disks;
 mod formed;
