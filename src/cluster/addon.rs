@@ -8,7 +8,7 @@ use crate::digest::Digest;
 /// The largest manifest, in bytes: the API server takes objects of 1.5 MB, and the largest well-known manifests have some of them.
 pub const LIMIT: u64 = 8 << 20;
 
-/// A manifest that the first master applies when the cluster stands.
+/// A manifest that a master applies when the cluster stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addon {
     /// A DNS label, unique in the cluster.

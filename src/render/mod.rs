@@ -58,9 +58,10 @@ pub const MANIFESTS: &str = "/etc/khimg/manifests";
 /// How the names of the user's begin: after khimg's own.
 const ADDON: &str = "50-";
 
-/// Whether a file of [`MANIFESTS`] is the user's own, and not part of what makes a cluster.
-pub fn is_addon(name: &str) -> bool {
-    name.starts_with(ADDON)
+/// The addon of the user's that a file of [`MANIFESTS`] is; nothing, if it is part of what makes a cluster.
+pub fn addon(file: &str) -> Option<&str> {
+    let (_, name) = file.strip_prefix(ADDON)?.split_once('-')?;
+    name.strip_suffix(".yaml")
 }
 
 /// The layer of the user's manifests; there is no overlay of this name.

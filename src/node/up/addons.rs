@@ -24,11 +24,11 @@ const OUTSTANDING: &str = "addons";
 /// Shortest and longest pause before a broken one is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// The manifests on this node, by the names of their files, in the order in which they are to be applied.
+/// The manifests on this node: in the order in which they are to be applied, and the user's by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Manifests {
     required: Vec<PathBuf>,
-    optional: BTreeMap<String, PathBuf>,
+    optional: Vec<(String, PathBuf)>,
 }
 
 impl Manifests {
@@ -38,21 +38,22 @@ impl Manifests {
     }
 
     fn below(directory: &Path) -> Result<Self, NodeError> {
-        let mut found = Self { required: Vec::new(), optional: BTreeMap::new() };
+        let mut found = Self { required: Vec::new(), optional: Vec::new() };
         if !directory.is_dir() {
             return Ok(found);
         }
         let read = NodeError::io("read", directory);
         for entry in fs::read_dir(directory).map_err(&read)? {
             let path = entry.map_err(&read)?.path();
-            match path.file_name().and_then(|name| name.to_str()) {
-                Some(name) if render::is_addon(name) => {
-                    found.optional.insert(name.to_owned(), path);
+            match path.file_name().and_then(|name| name.to_str()).and_then(render::addon).map(str::to_owned) {
+                Some(name) => {
+                    found.optional.push((name, path));
                 }
-                _ => found.required.push(path),
+                None => found.required.push(path),
             }
         }
         found.required.sort();
+        found.optional.sort_by(|(_, one), (_, other)| one.cmp(other));
         Ok(found)
     }
 
@@ -66,20 +67,31 @@ impl Manifests {
 
     /// What the record of a new cluster says of the others: all of them are still to come.
     pub(super) fn outstanding(&self) -> Value {
-        json!({OUTSTANDING: self.optional.keys().map(String::as_str).collect::<Vec<_>>().join(" ")})
+        let names: Vec<&str> = self.optional.iter().map(|(name, _)| name.as_str()).collect();
+        json!({OUTSTANDING: names.join(" ")})
     }
 }
 
 async fn apply(path: &Path) -> Result<(), NodeError> {
     let mut command = Command::new("kubectl");
     command.args(["--kubeconfig", ADMIN, "apply", "--filename"]).arg(path);
-    run(command).await
+    run(command).await.map_err(|error| match error {
+        NodeError::Command { command, status, output } => {
+            NodeError::Command { command, status, output: without_patch(&output).to_owned() }
+        }
+        other => other,
+    })
+}
+
+/// kubectl repeats a patch that was refused, with what a Secret holds in it, and says why after that.
+fn without_patch(output: &str) -> &str {
+    output.rsplit_once(" for: ").map_or(output, |(_, why)| why)
 }
 
 /// Applies what no master has applied yet, until nothing is left; what fails is told and tried again. Masters take turns, so
 /// that usually one does it all. Ends when nothing is left.
 pub(super) async fn keep(node: &Node, kube: &Kube) {
-    let manifests = Manifests::read().unwrap_or(Manifests { required: Vec::new(), optional: BTreeMap::new() });
+    let manifests = Manifests::read().unwrap_or(Manifests { required: Vec::new(), optional: Vec::new() });
     let turn = Instant::now() + TURN * node.rank();
     let mut broken = BTreeMap::new();
     let mut pause = PAUSES.0;
@@ -93,25 +105,25 @@ pub(super) async fn keep(node: &Node, kube: &Kube) {
             node.teller.warn(Vec::new());
             return;
         }
-        if left.is_some() && Instant::now() >= turn {
+        if let Some(left) = left.filter(|_| Instant::now() >= turn) {
             broken.clear();
-            for (name, path) in
-                manifests.optional.iter().filter(|(name, _)| left.iter().flatten().any(|one| one == *name))
-            {
-                let done = match apply(path).await {
-                    Ok(()) => strike(kube, name).await,
+            for name in left {
+                let applied = match manifests.optional.iter().find(|(own, _)| *own == name) {
+                    Some((_, path)) => apply(path).await,
+                    // A newer bundle has it no more.
+                    None => Ok(()),
+                };
+                let done = match applied {
+                    Ok(()) => strike(kube, &name).await,
                     Err(error) => Err(error),
                 };
                 if let Err(error) = done {
-                    broken.insert(name.clone(), error.to_string());
+                    broken.insert(name, error.to_string());
                 }
             }
-            node.teller
-                .warn(broken.iter().map(|(name, why)| format!("the addon {name} is not applied: {why}")).collect());
-            if broken.is_empty() {
-                continue;
-            }
-            pause = (pause * 2).min(PAUSES.1);
+            let told = broken.iter().map(|(name, why)| format!("the addon {name} is not applied: {why}"));
+            node.teller.warn(told.collect());
+            pause = if broken.is_empty() { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
         }
         tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.6..1.0))).await;
     }
@@ -146,16 +158,22 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let directory = dir.path();
         assert_eq!(Manifests::below(&directory.join("none")).expect("nothing").outstanding(), json!({"addons": ""}));
-        for name in ["50-01-b.yaml", "20-coredns.yaml", "50-00-a.yaml", "10-flannel.yaml"] {
+        for name in ["50-01-a.yaml", "20-coredns.yaml", "50-00-z.yaml", "10-flannel.yaml"] {
             fs::write(directory.join(name), "").expect("written");
         }
         let found = Manifests::below(directory).expect("read");
         assert_eq!(found.required, ["10-flannel.yaml", "20-coredns.yaml"].map(|name| directory.join(name)));
         let outstanding = found.outstanding();
-        assert_eq!(outstanding, json!({"addons": "50-00-a.yaml 50-01-b.yaml"}));
+        assert_eq!(outstanding, json!({"addons": "z a"}));
         let record = json!({"data": outstanding});
-        assert_eq!(names(&record), Some(vec!["50-00-a.yaml".to_owned(), "50-01-b.yaml".to_owned()]));
+        assert_eq!(names(&record), Some(vec!["z".to_owned(), "a".to_owned()]));
         assert_eq!(names(&json!({"data": {"formedAt": "then"}})), Some(Vec::new()));
         assert_eq!(names(&json!({})), None);
+    }
+    #[test]
+    fn what_a_patch_holds_is_not_told() {
+        let said = r#"Error from server (Forbidden): error when applying patch: {"data":{"key":"c2VjcmV0"}} to: Resource: "/v1, Resource=secrets" for: "50-00-a.yaml": admission webhook denied"#;
+        assert_eq!(without_patch(said), r#""50-00-a.yaml": admission webhook denied"#);
+        assert_eq!(without_patch("no matches for kind"), "no matches for kind");
     }
 }

@@ -48,7 +48,7 @@ fn addons_are_applied(lab: &Rehearsal) {
     lab.until("what is not broken is there", || lab.try_kubectl("get configmap good"));
     lab.until("somebody tells what is broken", || {
         let status = lab.must("master-1", "khimg node status");
-        let told = status.contains("warning") && status.contains("50-00-broken.yaml") && !status.contains("good");
+        let told = status.contains("warning") && status.contains("addon broken") && !status.contains("good");
         if told { Ok(()) } else { Err(status) }
     });
     let definition = serde_json::json!({
