@@ -115,17 +115,19 @@ impl Settings<'_> {
         };
         let mut text = self.document("InitConfiguration", init)?;
         text.push_str("---\n");
-        text.push_str(&self.cluster_documents(self.cluster.bootstrap == Bootstrap::Symmetric)?);
+        let cluster = self.cluster_configuration(self.cluster.bootstrap == Bootstrap::Symmetric)?;
+        text.push_str(&self.cluster_documents(cluster)?);
         Ok(text)
     }
 
     /// What the cluster may store: the shared configuration without etcd's first membership, which a later joining
-    /// master would inherit and fail with. Holds no secret.
+    /// master would inherit and fail with, and without feature gates, which a later kubeadm may not know. Holds no secret.
     ///
     /// # Errors
     /// An image is missing in the lock.
     pub fn stored(&self) -> Result<String, KubeadmError> {
-        self.cluster_documents(false)
+        let cluster = self.cluster_configuration(false)?;
+        self.cluster_documents(ClusterConfiguration { feature_gates: BTreeMap::new(), ..cluster })
     }
 
     /// What a node joins with, as a control plane if it is a master: holds the token.
@@ -168,8 +170,8 @@ impl Settings<'_> {
     }
 
     /// The three documents that the cluster stores.
-    fn cluster_documents(&self, first_membership: bool) -> Result<String, KubeadmError> {
-        let mut text = self.document("ClusterConfiguration", self.cluster_configuration(first_membership)?)?;
+    fn cluster_documents(&self, cluster: ClusterConfiguration) -> Result<String, KubeadmError> {
+        let mut text = self.document("ClusterConfiguration", cluster)?;
         text.push_str("---\n");
         text.push_str(&document("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration", self.kubelet())?);
         text.push_str("---\n");
@@ -197,7 +199,7 @@ impl Settings<'_> {
             certificates_dir: PKI,
             image_repository: self.images.repository.clone(),
             encryption_algorithm: api.has_encryption_algorithm().then_some("ECDSA-P256"),
-            feature_gates: quirks::ecdsa_gate(self.version).map(|gate| (gate, true)).into_iter().collect(),
+            feature_gates: quirks::ecdsa_gate(self.version, api).map(|gate| (gate, true)).into_iter().collect(),
             networking: Networking {
                 service_subnet: cluster.network.service_subnet.to_string(),
                 pod_subnet: cluster.network.pod_subnet.to_string(),
@@ -270,6 +272,11 @@ impl Settings<'_> {
         }
         // A cluster of masters alone runs its pods on them.
         let untainted = node.role == Role::Master && self.cluster.nodes_of(Role::Worker).next().is_none();
+        if node.role == Role::Master && !untainted {
+            // kubeadm taints it later; until then it would take pods of users.
+            let taints = quirks::control_plane_taints(self.version).iter().map(|key| format!("{key}=:NoSchedule"));
+            kubelet.insert("register-with-taints".to_owned(), taints.collect::<Vec<_>>().join(","));
+        }
         NodeRegistration {
             name: node.name.clone(),
             cri_socket: quirks::cri_socket(runtime, self.version),
@@ -330,13 +337,13 @@ pub fn nth_address(subnet: IpNet, n: u32) -> IpAddr {
     }
 }
 
-/// As Go's `time.ParseDuration` reads it; whole seconds, and nothing below zero.
 /// How often a kubelet looks how its node is, in seconds. Each time it asks an API server: all together not more often than 25
 /// times a second, as 250 nodes do with the default of 10 s (k/k pkg/kubelet/apis/config/v1beta1/defaults.go).
 fn status_seconds(nodes: usize) -> usize {
-    (nodes / 25).clamp(2, 10)
+    nodes.div_ceil(25).clamp(2, 10)
 }
 
+/// As Go's `time.ParseDuration` reads it; whole seconds, and nothing below zero.
 fn go_duration(duration: jiff::SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60)

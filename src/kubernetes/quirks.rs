@@ -92,10 +92,10 @@ impl CgroupDriver {
     }
 }
 
-/// The feature gate by which kubeadm makes keys on the curve P-256 instead of RSA's, before it has a setting for that
-/// ([`KubeadmApi::has_encryption_algorithm`]; k/k#86953, 1.19).
-pub fn ecdsa_gate(version: KubernetesVersion) -> Option<&'static str> {
-    (version.minor >= 19 && !kubeadm_api(version).has_encryption_algorithm()).then_some("PublicKeysECDSA")
+/// The feature gate by which kubeadm makes certificates on the curve P-256 instead of RSA's, where its configuration has no setting
+/// for that ([`KubeadmApi::has_encryption_algorithm`]): from 1.19 (k/k#86953) until 1.36 (k/k#136016).
+pub fn ecdsa_gate(version: KubernetesVersion, api: KubeadmApi) -> Option<&'static str> {
+    ((19..36).contains(&version.minor) && !api.has_encryption_algorithm()).then_some("PublicKeysECDSA")
 }
 
 /// The kubeadm configuration that this version prefers: v1beta1 from 1.13, v1beta2 from 1.15, v1beta3 from 1.22,
@@ -150,11 +150,6 @@ pub fn kubelet_starts_sandboxes(runtime: Runtime, version: KubernetesVersion) ->
     runtime == Runtime::Docker && has_dockershim(version)
 }
 
-/// Whether the kubelet refuses cgroup version 1 unless told otherwise (k/k#134744).
-pub fn refuses_cgroup_v1(version: KubernetesVersion) -> bool {
-    version.minor >= 35
-}
-
 /// Keys of the taints that kubeadm gives to control planes (k/kubeadm#2200).
 pub fn control_plane_taints(version: KubernetesVersion) -> &'static [&'static str] {
     match version.minor {
@@ -176,11 +171,6 @@ pub fn control_plane_labels(version: KubernetesVersion) -> &'static [&'static st
 /// kubeadm's flag for a joining control plane (k/k#79327).
 pub fn join_control_plane_flag(version: KubernetesVersion) -> &'static str {
     if version.minor >= 15 { "--control-plane" } else { "--experimental-control-plane" }
-}
-
-/// kubeadm's flag for sharing the certificates through the cluster (k/k#78452).
-pub fn upload_certs_flag(version: KubernetesVersion) -> &'static str {
-    if version.minor >= 15 { "--upload-certs" } else { "--experimental-upload-certs" }
 }
 
 /// Whether `admin.conf` has no rights of its own and `super-admin.conf` exists beside it (k/website, release 1.29).
