@@ -15,6 +15,9 @@ use crate::secrets::Secret;
 /// The administrator's, on masters.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 
+/// The one that may do anything before the administrator's was given its rights, on masters from 1.29 on.
+pub const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
+
 /// The kubelet's own, on every node of a cluster.
 pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
 

@@ -16,7 +16,7 @@ use crate::kubernetes::quirks;
 use crate::node::durable;
 use crate::node::error::NodeError;
 use crate::node::kube::Kube;
-use crate::node::kubeconfig::{ADMIN, KUBELET, Kubeconfig};
+use crate::node::kubeconfig::{ADMIN, KUBELET, Kubeconfig, SUPER_ADMIN};
 use crate::node::renewal;
 use crate::node::rotation;
 use crate::render::INIT_PATH;
@@ -80,7 +80,7 @@ impl<'a> ControlPlane<'a> {
 
     /// The kubelet of a machine that is nobody yet: without manifests it starts nothing. Up to 1.23 a kubelet without Docker looks
     /// for it for 5 s before it does anything else (cAdvisor, `docker.RootDir`), which pass while the rest is made.
-    pub(super) async fn first_kubelet(&self, marks: &mut Marks) -> Result<(), NodeError> {
+    async fn first_kubelet(&self, marks: &mut Marks) -> Result<(), NodeError> {
         if marks.has(Mark::Credentials) || marks.has(Mark::Kubelet) {
             return Ok(());
         }
@@ -151,7 +151,8 @@ impl<'a> ControlPlane<'a> {
     /// API says of the node; it would refuse a pod that asks for room there for good, and end one that runs (k/k#99305).
     async fn etcd_manifest(&self, config: &Path) -> Result<(), NodeError> {
         let mut words = vec!["etcd", "local"];
-        if quirks::etcd_asks_for_disk(self.version) {
+        // Profiles of the user's own may lack it.
+        if quirks::etcd_asks_for_disk(self.version) && Path::new(PATCHES).is_dir() {
             words.extend(["--experimental-patches", PATCHES]);
         }
         phase(&words, config).await
@@ -159,7 +160,6 @@ impl<'a> ControlPlane<'a> {
 
     /// Starts etcd on an empty disk, and gives it time to write there.
     pub(super) async fn start_etcd(&self, marks: &mut Marks, membership: &Membership) -> Result<(), NodeError> {
-        self.credentials(marks).await?;
         self.kubelet(marks).await?;
         let config = match membership {
             Membership::First => {
@@ -218,10 +218,16 @@ impl<'a> ControlPlane<'a> {
 
     /// A client for this node's own API server. Its certificate names the node's address.
     pub(super) fn own_server(&self) -> Result<Kube, NodeError> {
-        let credentials = Kubeconfig::read(Path::new(ADMIN))?.credentials;
+        let credentials = Kubeconfig::read(administrator(self.version))?.credentials;
         let server = view::url(self.node.file.address.addr(), API_PORT, "")?;
         Ok(Kube::new(server, &credentials)?)
     }
+}
+
+/// Whose rights do not depend on what a cluster has been told yet. From 1.29 on the administrator has none before kubeadm's first
+/// phase in a running cluster has given them (k/k#121305).
+fn administrator(version: KubernetesVersion) -> &'static Path {
+    Path::new(if quirks::has_super_admin(version) { SUPER_ADMIN } else { ADMIN })
 }
 
 pub(super) fn manifest(name: &str) -> PathBuf {

@@ -35,11 +35,17 @@ pub(super) async fn form(
     controllers: impl AsyncFnOnce() -> Result<(), NodeError>,
 ) -> Result<(), NodeError> {
     let begun = Instant::now();
+    let is_done = async || Ok::<_, NodeError>(matches!(kube.get(RECORD).await?, Reply::Done(_)));
     loop {
-        if matches!(kube.get(RECORD).await?, Reply::Done(_)) {
+        if is_done().await? {
             return Ok(());
         }
         if is_first(node, kube).await? || begun.elapsed() >= TURN * (1 + node.rank()) {
+            // Another may have come to its end in between.
+            if is_done().await? {
+                kube.delete(&format!("{LEASES}/{LEASE}"), None).await?;
+                return Ok(());
+            }
             break;
         }
         node.teller.waiting("set up the cluster", "another master, which does it first");
@@ -49,16 +55,15 @@ pub(super) async fn form(
     node.wait_for_endpoint("set up the cluster").await;
     node.teller.working("set up the cluster");
     let (own, stored) = (Path::new(INIT_PATH), configuration::stored()?);
-    // Whoever wants to join waits for these.
+    // Whoever wants to join waits for these. The last one goes on to wait until this node is known.
     let invitation = async {
-        phase(&["bootstrap-token", "--skip-token-print"], own).await?;
+        tokio::try_join!(
+            phase(&["bootstrap-token", "--skip-token-print"], own),
+            phase(&["upload-config", "kubeadm"], &stored),
+        )?;
         token::invite(kube, &token::of_this_node()?).await
     };
-    tokio::try_join!(
-        invitation,
-        phase(&["upload-config", "kubeadm"], &stored),
-        phase(&["upload-config", "kubelet"], &stored),
-    )?;
+    tokio::try_join!(invitation, phase(&["upload-config", "kubelet"], &stored))?;
     phase(&["addon", "kube-proxy"], &stored).await?;
     if node.file.dns != Dns::None {
         phase(&["addon", "coredns"], &stored).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control_plane::ControlPlane;
-use super::marks::Marks;
+use super::marks::{Mark, Marks};
 use super::{Node, Pause, addons, agent, disk, enter, forming, storage, tokens};
 use crate::node::error::NodeError;
 use crate::node::kube::Kube;
@@ -34,9 +34,10 @@ async fn become_ready(control_plane: &ControlPlane<'_>) -> Result<(), (&'static 
     let node = control_plane.node;
     let mut marks = Marks::read(&node.state).map_err(at("read the marks"))?;
     control_plane.refresh(&mut marks).await.map_err(at("replace certificates"))?;
-    // On others, the kubelet's credentials say that the node is part of a cluster.
+    // Before etcd counts this node in, so that it can begin at once. On other masters, the kubelet's credentials say that the node is
+    // part of a cluster.
     if disk::holds_etcd(&node.file) {
-        control_plane.first_kubelet(&mut marks).await.map_err(at("start the kubelet"))?;
+        control_plane.credentials(&mut marks).await.map_err(at("issue certificates"))?;
     }
     let start = async |marks: &mut Marks, membership| control_plane.start_etcd(marks, &membership).await;
     enter::enter(node, &mut marks, start).await.map_err(at("enter the cluster"))?;
@@ -47,7 +48,9 @@ async fn become_ready(control_plane: &ControlPlane<'_>) -> Result<(), (&'static 
     }
     let kube = control_plane.own_server().map_err(at("reach the API server"))?;
     wait_for_server(control_plane, &kube).await;
-    storage::offer(node, control_plane.version, &kube).await.map_err(at("reach the API server"))?;
+    if !marks.has(Mark::Known) {
+        storage::offer(node, control_plane.version, &kube).await.map_err(at("reach the API server"))?;
+    }
     let controllers = async || control_plane.clients(&mut marks).await;
     forming::form(node, &kube, controllers).await.map_err(at("set up the cluster"))?;
     control_plane.clients(&mut marks).await.map_err(at("start the control plane"))?;
