@@ -264,5 +264,8 @@ fn a_seed_does_not_grow_with_the_workers() {
         let rendered = dry_run(&cluster);
         ["master-1", "worker-1"].map(|name| seed_of(&cluster, &rendered, name).user_data.expose().len())
     };
-    assert_eq!(sizes(0), sizes(300));
+    // How often kubelets look is one digit longer.
+    for (few, many) in sizes(0).into_iter().zip(sizes(300)) {
+        assert!(few.abs_diff(many) <= 8, "{few} and {many}");
+    }
 }
