@@ -10,9 +10,8 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::Node;
-use super::forming::{RECORD, TURN};
 use super::program::run;
+use super::{Node, RECORD, TURN};
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
 use crate::node::kubeconfig::ADMIN;

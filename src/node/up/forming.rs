@@ -7,22 +7,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Node;
 use super::addons::Manifests;
 use super::configuration;
 use super::program::phase;
+use super::{Node, RECORD, TURN};
 use crate::clock;
 use crate::cluster::Dns;
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
 use crate::node::token;
 use crate::render::INIT_PATH;
-
-/// Where the cluster keeps what khimg knows of it. It is there when everything was done.
-pub(super) const RECORD: &str = "/api/v1/namespaces/kube-system/configmaps/khimg";
-
-/// How long each master leaves to the one before it for what only one has to do.
-pub(super) const TURN: Duration = Duration::from_secs(20);
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const LEASE: &str = "khimg-forming";

@@ -64,6 +64,12 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How often to look whether what is waited for has happened.
 const LOOK: Duration = Duration::from_millis(700);
 
+/// Where a cluster keeps what khimg knows of it. It is there when everything was done that a cluster needs once.
+const RECORD: &str = "/api/v1/namespaces/kube-system/configmaps/khimg";
+
+/// How long each master leaves to the one before it for what only one has to do.
+const TURN: Duration = Duration::from_secs(20);
+
 /// This machine, as all steps see it.
 pub(super) struct Node {
     file: NodeFile,
