@@ -1,6 +1,7 @@
 //! `khimg serve` as a user starts it, asked by real clients.
 
 mod depot;
+mod dhcp;
 mod fuzz;
 mod hosting;
 mod machines;
