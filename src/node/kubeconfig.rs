@@ -22,7 +22,7 @@ pub const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
 pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
 
 /// Largest kubeconfig, in bytes.
-const LIMIT: u64 = 1 << 20;
+pub(super) const LIMIT: u64 = 1 << 20;
 
 /// A kubeconfig, read: the context that it stands in.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ mod images;
 mod install;
 pub mod kube;
 pub mod kubeconfig;
+mod lease;
 mod packages;
 mod place;
 pub mod record;

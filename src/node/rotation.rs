@@ -13,11 +13,9 @@ use serde_json::Value;
 
 use super::durable;
 use super::error::NodeError;
+use super::kubeconfig::LIMIT;
 use crate::input;
 use crate::secrets::Secret;
-
-/// Largest kubeconfig, in bytes.
-const LIMIT: u64 = 1 << 20;
 
 /// The file to which the kubelet's present one points until the kubelet has renewed it. It names others by their
 /// time (client-go util/certificate/certificate_store.go).

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::RenewalError;
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
+use crate::node::lease::{self, LEASES, holder};
 
-const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const NAME: &str = "khimg-renewal";
 
 /// How long a turn lasts, if nobody ends it: longer than all restarts together may take.
@@ -22,11 +22,6 @@ pub(super) struct Turn<'a> {
     name: &'a str,
 }
 
-/// Whose turn it is.
-fn holder(lease: &Value) -> Option<&str> {
-    lease.pointer("/spec/holderIdentity").and_then(Value::as_str).filter(|name| !name.is_empty())
-}
-
 fn began(lease: &Value) -> Option<Timestamp> {
     lease.pointer("/spec/renewTime").and_then(Value::as_str)?.parse().ok()
 }
@@ -34,7 +29,7 @@ fn began(lease: &Value) -> Option<Timestamp> {
 impl<'a> Turn<'a> {
     /// Takes the turn for the node `name`.
     pub(super) async fn take(kube: &'a Kube, name: &'a str, now: Timestamp) -> Result<Self, NodeError> {
-        let path = format!("{LEASES}/{NAME}");
+        let path = lease::path(NAME);
         let found = kube.get(&path).await?.done();
         let over = |began: Timestamp| began.saturating_add(TURN + SKEW).unwrap_or(began) < now;
         if let Some(other) = found.as_ref().and_then(holder).filter(|other| *other != name)
@@ -52,13 +47,7 @@ impl<'a> Turn<'a> {
                 let version = lease.pointer("/metadata/resourceVersion");
                 kube.patch(&path, &json!({"metadata": {"resourceVersion": version}, "spec": spec})).await?
             }
-            None => {
-                let metadata = json!({"name": NAME, "namespace": "kube-system"});
-                let kind = "Lease";
-                let api = "coordination.k8s.io/v1";
-                kube.create(LEASES, &json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}))
-                    .await?
-            }
+            None => kube.create(LEASES, &lease::new(NAME, &spec)).await?,
         };
         match reply {
             Reply::Done(_) => Ok(Self { kube, name }),
@@ -70,7 +59,7 @@ impl<'a> Turn<'a> {
 
     /// Ends it.
     pub(super) async fn end(&self) -> Result<(), NodeError> {
-        let path = format!("{LEASES}/{NAME}");
+        let path = lease::path(NAME);
         let Reply::Done(lease) = self.kube.get(&path).await? else { return Ok(()) };
         if holder(&lease) == Some(self.name) {
             let version = lease.pointer("/metadata/resourceVersion");

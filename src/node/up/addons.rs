@@ -24,7 +24,7 @@ const OUTSTANDING: &str = "addons";
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 /// The manifests on this node: in the order in which they are to be applied, and the user's by their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Manifests {
     required: Vec<PathBuf>,
     optional: Vec<(String, PathBuf)>,
@@ -37,7 +37,7 @@ impl Manifests {
     }
 
     fn below(directory: &Path) -> Result<Self, NodeError> {
-        let mut found = Self { required: Vec::new(), optional: Vec::new() };
+        let mut found = Self::default();
         if !directory.is_dir() {
             return Ok(found);
         }
@@ -90,7 +90,11 @@ fn without_patch(output: &str) -> &str {
 /// Applies what no master has applied yet, until nothing is left; what fails is told and tried again. Masters take turns, so
 /// that usually one does it all. Ends when nothing is left.
 pub(super) async fn keep(node: &Node, kube: &Kube) {
-    let manifests = Manifests::read().unwrap_or(Manifests { required: Vec::new(), optional: Vec::new() });
+    let manifests = match Manifests::read() {
+        Ok(manifests) => manifests,
+        // To have none and not to know of any is not the same: others may know.
+        Err(error) => return node.teller.note(format!("cannot read the addons: {error}")),
+    };
     let turn = Instant::now() + TURN * node.rank();
     let mut broken = BTreeMap::new();
     let mut pause = PAUSES.0;
@@ -169,6 +173,7 @@ mod tests {
         assert_eq!(names(&json!({"data": {"formedAt": "then"}})), Some(Vec::new()));
         assert_eq!(names(&json!({})), None);
     }
+
     #[test]
     fn what_a_patch_holds_is_not_told() {
         let said = r#"Error from server (Forbidden): error when applying patch: {"data":{"key":"c2VjcmV0"}} to: Resource: "/v1, Resource=secrets" for: "50-00-a.yaml": admission webhook denied"#;

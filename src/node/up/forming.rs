@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::addons::Manifests;
 use super::configuration;
@@ -15,10 +15,10 @@ use crate::clock;
 use crate::cluster::Dns;
 use crate::node::error::NodeError;
 use crate::node::kube::{Kube, Reply};
+use crate::node::lease::{self, LEASES, holder};
 use crate::node::token;
 use crate::render::INIT_PATH;
 
-const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const LEASE: &str = "khimg-forming";
 
 /// Returns when the cluster has all of it. `controllers` starts this master's controllers, of which a cluster that is set up needs
@@ -37,7 +37,7 @@ pub(super) async fn form(
         if is_first(node, kube).await? || begun.elapsed() >= TURN * (1 + node.rank()) {
             // Another may have come to its end in between.
             if is_done().await? {
-                kube.delete(&format!("{LEASES}/{LEASE}"), None).await?;
+                kube.delete(&lease::path(LEASE), None).await?;
                 return Ok(());
             }
             break;
@@ -74,28 +74,19 @@ pub(super) async fn form(
     record["data"]["khimg"] = env!("CARGO_PKG_VERSION").into();
     // Whoever was faster has done the same.
     kube.create("/api/v1/namespaces/kube-system/configmaps", &record).await?;
-    kube.delete(&format!("{LEASES}/{LEASE}"), None).await?;
+    kube.delete(&lease::path(LEASE), None).await?;
     Ok(())
 }
 
 /// Whether this master is the first to ask, now or before it was cut off. While the namespace is still missing, nobody is.
 async fn is_first(node: &Node, kube: &Kube) -> Result<bool, NodeError> {
-    let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": LEASE, "namespace": "kube-system"},
-        "spec": {"holderIdentity": node.file.name},
-    });
+    let lease = lease::new(LEASE, &json!({"holderIdentity": node.file.name}));
     Ok(match kube.create(LEASES, &lease).await? {
         Reply::Done(_) => true,
         Reply::Missing => false,
         Reply::Conflict => {
-            let held = kube.get(&format!("{LEASES}/{LEASE}")).await?.done();
+            let held = kube.get(&lease::path(LEASE)).await?.done();
             held.as_ref().and_then(holder) == Some(node.file.name.as_str())
         }
     })
-}
-
-fn holder(lease: &Value) -> Option<&str> {
-    lease.pointer("/spec/holderIdentity").and_then(Value::as_str)
 }
